@@ -1,0 +1,5 @@
+"""`python -m pdp` is `pdp`."""
+
+from pdp.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Verdicts to HTTP answers, as tables: profiles, challenges, bodies."""

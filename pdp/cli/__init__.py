@@ -1,0 +1,1 @@
+"""The commands; `serve` is the composition root."""

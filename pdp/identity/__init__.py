@@ -1,0 +1,1 @@
+"""Credentials to identities: pure but for the two Protocols that may wait."""

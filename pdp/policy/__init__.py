@@ -1,0 +1,1 @@
+"""Casbin models and rows, compiled into an immutable snapshot that answers for itself."""

@@ -1,0 +1,1 @@
+"""What can be wrong with a policy, one function per problem code."""

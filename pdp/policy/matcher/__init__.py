@@ -1,0 +1,1 @@
+"""The policy compiler: matcher text to three-valued closures."""

@@ -1,0 +1,1 @@
+"""What lives between requests: sources, keys, the live snapshot, metrics."""

@@ -1,0 +1,61 @@
+"""JSON as RFC 8259 means it and nothing more: for bodies, tokens and key sets alike."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member occurs twice")
+    return found
+
+
+def _constant(_: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_members, parse_constant=_constant, parse_float=_float
+)
+
+
+def loads(data: bytes) -> Any:
+    """The value that `data` holds.
+
+    ValueError, with a message that quotes nothing of `data`, for anything but one JSON text in
+    UTF-8 without a byte-order mark: duplicate members, NaN, lone surrogates, numbers out of
+    range, and nesting that exhausts the parser.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise ValueError("starts with a byte-order mark")
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON, at byte {error.pos}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if "\\u" in text:
+        _refuse_lone_surrogates(value)
+    return value
+
+
+def _refuse_lone_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate is not a character") from None

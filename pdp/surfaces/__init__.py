@@ -1,0 +1,1 @@
+"""The ways of asking: they translate and never decide."""

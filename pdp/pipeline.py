@@ -1,0 +1,144 @@
+"""Read this first: how a question becomes a verdict, in seven steps.
+
+1. A surface parses the question, or answers 400; what arrives here is a `Query`.
+2. Guards that do not depend on the subject refuse with 403, before anybody is authenticated.
+3. The credential becomes an identity, `ANONYMOUS`, or a refusal (401).
+4. A subject that the asker names must be the credential's (else 403).
+5. Guards that depend on the subject must allow.
+6. A grant must allow; an explicit deny wins; what `anonymous` may, everybody may.
+7. A refusal becomes 401, 404 or 403: would logging in fix it, may the resource be known?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from pdp.model import (
+    ANONYMOUS,
+    Action,
+    Credentials,
+    Identity,
+    Method,
+    Outcome,
+    Query,
+    Reason,
+    Rejected,
+    Verdict,
+)
+from pdp.policy.combine import Ground, first_refusal, judge_grants
+from pdp.policy.facts import Facts, Source
+from pdp.policy.snapshot import Snapshot
+
+Authenticate = Callable[[Credentials, float], Awaitable[Identity | Rejected]]
+
+
+async def judge(
+    query: Query,
+    credentials: Credentials,
+    authenticate: Authenticate,
+    snapshot: Snapshot,
+    now: float,
+) -> Verdict:
+    """All seven steps, for a credential that is still to be verified."""
+    question = Question(query, snapshot, now)
+    entered = question.enter()
+    if isinstance(entered, Verdict):
+        return entered
+    return question.conclude(await authenticate(credentials, now), entered)
+
+
+def decide(query: Query, identity: Identity | Rejected, snapshot: Snapshot, now: float) -> Verdict:
+    """All steps but the third, for an identity that is already established; pure."""
+    question = Question(query, snapshot, now)
+    entered = question.enter()
+    return entered if isinstance(entered, Verdict) else question.conclude(identity, entered)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A query put to one snapshot at one time, in Unix seconds."""
+
+    query: Query
+    snapshot: Snapshot
+    now: float
+
+    def enter(self) -> Verdict | Ground | None:
+        """Step 2: a verdict, or a refusal that must wait lest it reveal, or None."""
+        refusal = first_refusal(self.snapshot.early_guards, self.facts(ANONYMOUS))
+        if refusal is None or self._waits(refusal):
+            return refusal
+        return self._verdict(Outcome.FORBIDDEN, refusal)
+
+    def conclude(self, identity: Identity | Rejected, waiting: Ground | None) -> Verdict:
+        """Steps 4 to 7; `waiting` is a refusal of step 2 that had to wait."""
+        if isinstance(identity, Rejected):
+            return self._verdict(Outcome.UNAUTHENTICATED, Ground(identity.reason))
+        facts = self.facts(identity)
+        if identity.authenticated and self.snapshot.names_a_role(identity, facts):
+            return self._verdict(Outcome.UNAUTHENTICATED, Ground(Reason.TOKEN_INVALID))
+        known = Verdict(Outcome.ALLOW, Reason.GRANTED, identity, self.snapshot.roles(facts))
+        if identity.authenticated and self._named_another(identity):
+            return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), known)
+        ground = waiting or first_refusal(self.snapshot.late_guards, facts)
+        ground = ground or self.grant(identity, facts)
+        if ground.allows:
+            return self._verdict(Outcome.ALLOW, ground, known)
+        return self._verdict(*self._refuse(identity, facts, ground), known)
+
+    def facts(self, identity: Identity) -> Facts:
+        """What is known when `identity` asks."""
+        return self.snapshot.facts(self.query, identity, self.now)
+
+    def _waits(self, refusal: Ground) -> bool:
+        depends = refusal.layer.depends if refusal.layer else frozenset()
+        return Source.RESOURCE in depends and self.snapshot.concealed(self.query)
+
+    def _named_another(self, identity: Identity) -> bool:
+        named = self.query.subject
+        return named is not None and (named.type, named.id) != (identity.type, identity.id)
+
+    def grant(self, identity: Identity, facts: Facts) -> Ground:
+        """Step 6."""
+        ground = judge_grants(self.snapshot.grants, facts)
+        if ground.reason is Reason.NOT_GRANTED and identity.method is not Method.NONE:
+            ground = judge_grants(self.snapshot.grants, self.facts(ANONYMOUS))
+            # A deny of `anonymous` is nobody else's: it only means that nothing is public here.
+            return replace(ground, reason=Reason.PUBLIC) if ground.allows else _NOT_GRANTED
+        public = ground.allows and identity.method is Method.NONE
+        return replace(ground, reason=Reason.PUBLIC) if public else ground
+
+    def _refuse(self, identity: Identity, facts: Facts, ground: Ground) -> tuple[Outcome, Ground]:
+        """Step 7. INVARIANT: hidden and absent resources take the same way out."""
+        snapshot = self.snapshot
+        if identity.method is Method.NONE and snapshot.credentialing.configured:
+            return Outcome.UNAUTHENTICATED, replace(ground, reason=Reason.CREDENTIALS_MISSING)
+        if snapshot.concealed(self.query) and not self._revealed(identity):
+            return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED)
+        if not snapshot.covered(facts):
+            hides = snapshot.concealment.unknown_resource == 404  # noqa: PLR2004
+            outcome = Outcome.NOT_FOUND if hides else Outcome.FORBIDDEN
+            return outcome, replace(ground, reason=Reason.RESOURCE_UNKNOWN)
+        return Outcome.FORBIDDEN, ground
+
+    def _revealed(self, identity: Identity) -> bool:
+        """Whether the subject may do the revealing action, so that there is nothing to hide."""
+        reveal = Action(self.snapshot.concealment.reveal_action)
+        other = replace(self, query=replace(self.query, action=reveal))
+        facts = other.facts(identity)
+        guards = (*self.snapshot.early_guards, *self.snapshot.late_guards)
+        return first_refusal(guards, facts) is None and other.grant(identity, facts).allows
+
+    def _verdict(self, outcome: Outcome, ground: Ground, known: Verdict | None = None) -> Verdict:
+        return Verdict(
+            outcome=outcome,
+            reason=ground.reason,
+            identity=known.identity if known else None,
+            roles=known.roles if known else (),
+            layer=ground.layer.name if ground.layer else None,
+            rule=ground.rule,
+            revision=self.snapshot.revision,
+        )
+
+
+_NOT_GRANTED = Ground(Reason.NOT_GRANTED)

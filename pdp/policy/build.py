@@ -1,0 +1,191 @@
+"""Builds layers: text to closures, with every problem of every file reported at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pdp.config import suggest
+from pdp.errors import Problem, Severity
+from pdp.policy.checks import check_calls, check_text
+from pdp.policy.effect import EFFECTS, SUBJECT_PRIORITY, Decision, Effect
+from pdp.policy.layer import Layer, PolicyRow, SubjectRoles
+from pdp.policy.matcher.calls import Call
+from pdp.policy.matcher.compile import Clause, compile_clause, eval_columns
+from pdp.policy.matcher.scope import Scope
+from pdp.policy.matcher.syntax import Expression, parse_expression
+from pdp.policy.matcher.terms import silent
+from pdp.policy.matcher.values import Context
+from pdp.policy.order import by_priority, by_subject_depth
+from pdp.policy.roles import WITH_DOMAIN, RoleGraph, build_graph
+from pdp.policy.shape import LayerText
+from pdp.policy.template import DEFAULTS, Template, compile_template
+from pdp.policy.text import Definition, Row, Span
+
+Rules = Mapping[str, Clause]
+
+
+def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list[Problem]]:
+    """The layer that `text` describes; None if any problem is an error."""
+    problems = check_text(text)
+    templates, found = _templates(text, settings_file)
+    problems += found
+    if any(p.severity is Severity.ERROR for p in problems):
+        return None, problems
+    scope = _scope(text, templates)
+    matcher, found = parse_expression(_defined(text, "m"), text.model.file)
+    problems += found
+    if matcher is None:
+        return None, problems
+    clause, context, found = _compile(text, scope, matcher)
+    problems += found + check_calls(text, context.calls)
+    if any(p.severity is Severity.ERROR for p in problems):
+        return None, problems
+    return _assemble(text, templates, clause, context), problems
+
+
+def _assemble(
+    text: LayerText, templates: Mapping[str, Template], clause: Clause, context: Context
+) -> Layer:
+    effect = text.effect or EFFECTS[SUBJECT_PRIORITY]
+    rows, file = _rows(text, effect), text.policy.file
+    if not rows and not context.columns:
+        # A matcher that names no field of the policy needs no rows: it is judged once.
+        file = text.model.file
+        rows = (PolicyRow((), Decision.ALLOW, _defined(text, "m").span.line),)
+    return Layer(
+        name=text.settings.name,
+        kind=text.settings.kind,
+        file=file,
+        effect=effect,
+        clause=clause,
+        templates=tuple(templates[token] for token in text.tokens),
+        rows=rows,
+        graphs=_graphs(text),
+        subject_roles=_subject_roles(text, context.calls),
+    )
+
+
+def _defined(text: LayerText, letter: str) -> Definition:
+    definition = text.definition(letter)
+    if definition is None:  # pragma: no cover - check_text has refused such a model
+        raise AssertionError(letter)
+    return definition
+
+
+def _templates(text: LayerText, file: str) -> tuple[dict[str, Template], list[Problem]]:
+    """Every request token's template, given or default."""
+    layer, given = f"layers.{text.settings.name}", text.settings.request
+    templates: dict[str, Template] = {}
+    problems = [
+        Problem(
+            file,
+            None,
+            "unknown-token",
+            f"`{layer}.request.{token}` is no token of the model's request",
+            suggest(token, text.tokens),
+        )
+        for token in given
+        if token not in text.tokens
+    ]
+    for token in text.tokens:
+        source = given.get(token, DEFAULTS.get(token))
+        if source is None:
+            help_ = f'write `request = {{ {token} = "{{context.{token}}}" }}` or its like'
+            problems.append(
+                Problem(
+                    file,
+                    None,
+                    "unfilled-token",
+                    f"nothing fills the request token `{token}` of layer `{text.settings.name}`",
+                    help_,
+                )
+            )
+            continue
+        try:
+            templates[token] = compile_template(source)
+        except ValueError as error:
+            message = f"`{layer}.request.{token}` {error}"
+            problems.append(Problem(file, None, "bad-template", message))
+    return templates, problems
+
+
+def _scope(text: LayerText, templates: Mapping[str, Template]) -> Scope:
+    suffix = text.settings.section
+    return Scope(
+        request="r" + suffix,
+        policy="p" + suffix,
+        tokens={token: (i, templates[token]) for i, token in enumerate(text.tokens)},
+        columns={column: i for i, column in enumerate(text.columns)},
+        roles=text.roles,
+    )
+
+
+def _compile(
+    text: LayerText, scope: Scope, matcher: Expression
+) -> tuple[Clause, Context, list[Problem]]:
+    context = Context(matcher, scope)
+    rules: dict[str, Clause] = {}
+    problems: list[Problem] = []
+    for column in eval_columns(matcher, scope):
+        for row in text.rules:
+            rule = row.values[scope.columns[column]]
+            if rule not in rules:
+                rules[rule], found = _compile_rule(text, row, rule, context)
+                problems += found
+    clause = compile_clause(context, rules)
+    return clause, context, context.problems + problems
+
+
+_NOTHING = Clause(lambda _frame, _row: None, silent, frozenset())
+
+
+def _compile_rule(
+    text: LayerText, row: Row, rule: str, outer: Context
+) -> tuple[Clause, list[Problem]]:
+    """One row's rule, which must be one expression by itself: it is never spliced into text."""
+    line = ", ".join((row.ptype, *row.values))
+    span = Span(rule, ((0, row.line, line.find(rule) + 1, line),))
+    definition = Definition("", row.ptype, row.line, span)
+    expression, problems = parse_expression(definition, text.policy.file)
+    if expression is None:
+        return _NOTHING, problems
+    context = Context(expression, outer.scope)
+    clause = compile_clause(context, {})
+    outer.calls.extend(context.calls)
+    outer.columns |= context.columns
+    return clause, context.problems
+
+
+def _rows(text: LayerText, effect: Effect) -> tuple[PolicyRow, ...]:
+    rows: Sequence[Row] = text.rules
+    if effect.name == SUBJECT_PRIORITY:
+        rows = by_subject_depth(text, rows)
+    if "priority" in text.columns:
+        rows = by_priority(text, rows)
+    return tuple(
+        PolicyRow(row.values, Decision(text.column(row, "eft") or "allow"), row.line)
+        for row in rows
+    )
+
+
+def _graphs(text: LayerText) -> dict[str, RoleGraph]:
+    return {
+        definition: build_graph(_links(text, definition), has_domain=places in WITH_DOMAIN)
+        for definition, places in text.roles.items()
+    }
+
+
+def _links(text: LayerText, definition: str) -> Iterable[tuple[tuple[str, ...], int]]:
+    return ((r.values, r.line) for r in text.policy.rows if r.ptype == definition)
+
+
+def _subject_roles(text: LayerText, calls: Iterable[Call]) -> tuple[SubjectRoles, ...]:
+    """Where the matcher asks for roles of the subject: which tokens name it and its domain."""
+    tokens = text.tokens
+    found: dict[SubjectRoles, None] = {}
+    for call in calls:
+        if call.name in text.roles and call.of_subject:
+            member = tokens.index(call.member) if call.member in tokens else None
+            domain = tokens.index(call.domain) if call.domain in tokens else None
+            found[SubjectRoles(call.name, member, domain)] = None
+    return tuple(found)

@@ -1,0 +1,102 @@
+"""Checks of the values that pattern functions judge."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+
+from pdp.errors import Problem, Severity
+from pdp.policy.checks.registry import on_calls
+from pdp.policy.matcher.calls import Call
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
+from pdp.policy.shape import LayerText
+
+_SEGMENTS = {
+    "keyMatch2": re.compile(r":[^/]+"),
+    "keyMatch3": re.compile(r"\{[^/]+?\}"),
+    "keyMatch4": re.compile(r"\{[^/]+\}"),
+    "keyMatch5": re.compile(r"\{[^/]+\}"),
+}
+_META = re.compile(r"[.|+?^$()\[\]\\]")
+
+
+def _judged(
+    text: LayerText, calls: Iterable[Call], names: Iterable[str]
+) -> Iterator[tuple[str, int, str]]:
+    """Function, line and value of every distinct pattern that a policy field holds."""
+    seen = {(call.name, call.column) for call in calls if call.name in names and call.column}
+    done = set[tuple[str, str]]()
+    for name, column in sorted((name, column) for name, column in seen if column):
+        for row in text.rules:
+            value = text.column(row, column)
+            if value is not None and (name, value) not in done:
+                done.add((name, value))
+                yield name, row.line, value
+
+
+@on_calls
+def bad_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """A pattern that does not compile, and would fail only when a request reaches it."""
+    for name, line, value in _judged(text, calls, PATTERN_FUNCTIONS):
+        try:
+            PATTERN_FUNCTIONS[name](value)
+        except ValueError as error:
+            wrong = "is no address or network" if name == "ipMatch" else str(error)
+            if name == "ipMatch":
+                code, help_ = "bad-network", "write an address, or a network such as `10.0.0.0/8`"
+            else:
+                code, help_ = "bad-pattern", f"`{name}` reads it as a regular expression"
+            yield Problem(text.policy.file, line, code, f"`{value}` {wrong}", help_)
+
+
+@on_calls
+def host_bits(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """A network with host bits set, which matches more than it seems to say."""
+    for _, line, value in _judged(text, calls, ["ipMatch"]):
+        try:
+            network = ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            continue
+        if ipaddress.ip_interface(value).ip != network.network_address:
+            yield Problem(
+                text.policy.file,
+                line,
+                "host-bits",
+                f"`{value}` has host bits set and matches all of `{network}`",
+                f"write `{network}`, or the address alone",
+            )
+
+
+@on_calls
+def ignored_tail(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """A keyMatch pattern that goes on behind its star."""
+    for _, line, value in _judged(text, calls, ["keyMatch"]):
+        head, star, tail = value.partition("*")
+        if star and tail:
+            yield Problem(
+                text.policy.file,
+                line,
+                "ignored-tail",
+                f"keyMatch ignores `{tail}`: `{value}` matches everything below `{head}`",
+                "end the pattern at the star, or use keyMatch2",
+                Severity.WARNING,
+            )
+
+
+@on_calls
+def regex_in_path(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """A path pattern whose literal part holds a character that regular expressions read."""
+    for name, line, value in _judged(text, calls, _SEGMENTS):
+        found = _META.search(_SEGMENTS[name].sub("", value))
+        if found:
+            other = value.replace(found.group(), "x", 1)
+            means = f"matches `{other}`, too" if found.group() == "." else "is more than a literal"
+            yield Problem(
+                text.policy.file,
+                line,
+                "regex-in-path",
+                f"{name} reads `{found.group()}` in `{value}` as a regular expression: it {means}",
+                f"write `\\{found.group()}` for the character itself",
+                Severity.WARNING,
+            )

@@ -1,0 +1,202 @@
+"""Checks of a policy file: rows that Casbin drops, misreads, or chokes on when asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pdp.config import suggest
+from pdp.errors import Problem
+from pdp.policy.checks.registry import on_text
+from pdp.policy.order import RoleCycle, subject_depths
+from pdp.policy.roles import MAX_EDGES
+from pdp.policy.shape import LayerText
+from pdp.policy.text import Row
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+_COMMENT = re.compile(r"\s#")
+_DECISIONS = ("allow", "deny")
+
+
+def _at(text: LayerText, row: Row, code: str, message: str, help_: str = "") -> Problem:
+    return Problem(text.policy.file, row.line, code, message, help_)
+
+
+@on_text
+def undefined_type(text: LayerText) -> Iterator[Problem]:
+    """A row whose type the model does not define: Casbin drops it."""
+    for row in text.policy.rows:
+        if row.ptype not in text.arity:
+            yield _at(
+                text,
+                row,
+                "undefined-type",
+                f"the model defines no `{_CONTROL.sub('?', row.ptype)}`, so this row is dropped",
+                suggest(row.ptype, text.arity),
+            )
+
+
+@on_text
+def row_length(text: LayerText) -> Iterator[Problem]:
+    """A row with more or fewer fields than its type has."""
+    for row in text.policy.rows:
+        wanted, given = text.arity.get(row.ptype), len(row.values)
+        if wanted is None or wanted == given or not row.balanced:
+            continue
+        code = "short-row" if given < wanted else "long-row"
+        yield _at(
+            text,
+            row,
+            code,
+            f"`{row.ptype}` has {wanted} fields, this row has {given}",
+            _fields_help(text, row.ptype),
+        )
+
+
+def _fields_help(text: LayerText, ptype: str) -> str:
+    definition = text.model.get(ptype)
+    return f"the model says `{ptype} = {definition.span.value}`" if definition else ""
+
+
+@on_text
+def unbalanced(text: LayerText) -> Iterator[Problem]:
+    """A bracket without its partner, which swallows the commas behind it."""
+    for row in text.policy.rows:
+        if not row.balanced:
+            yield _at(
+                text,
+                row,
+                "unbalanced-bracket",
+                "a bracket is not closed, or closes nothing",
+                "close it, or leave it out: commas inside brackets do not separate",
+            )
+
+
+@on_text
+def misread_value(text: LayerText) -> Iterator[Problem]:
+    """A comment or quotes, which become a part of the value."""
+    for row in text.policy.rows:
+        for value in row.values:
+            if _COMMENT.search(value) or value.startswith("#"):
+                yield _at(
+                    text,
+                    row,
+                    "trailing-comment",
+                    f"`{_shown(value)}`: the comment is a part of the value",
+                    "put comments on lines of their own, beginning with `#`",
+                )
+            elif value[:1] in "\"'" and value:
+                yield _at(
+                    text,
+                    row,
+                    "quoted-value",
+                    f"`{_shown(value)}`: the quotes are a part of the value",
+                    "leave the quotes out; brackets protect commas",
+                )
+
+
+@on_text
+def control_character(text: LayerText) -> Iterator[Problem]:
+    """An invisible character inside a value."""
+    for row in text.policy.rows:
+        if any(_CONTROL.search(value) for value in row.values):
+            yield _at(
+                text, row, "control-character", "a value holds an invisible control character"
+            )
+
+
+def _shown(value: str) -> str:
+    return _CONTROL.sub("?", value)
+
+
+@on_text
+def bad_decision(text: LayerText) -> Iterator[Problem]:
+    """An `eft` that is neither `allow` nor `deny`: Casbin passes the row over."""
+    for row in text.rules:
+        decision = text.column(row, "eft")
+        if decision is not None and decision not in _DECISIONS:
+            yield _at(
+                text,
+                row,
+                "bad-effect-value",
+                f"`{_shown(decision)}` is neither `allow` nor `deny`",
+                suggest(decision.lower(), _DECISIONS),
+            )
+
+
+@on_text
+def bad_priority(text: LayerText) -> Iterator[Problem]:
+    """A priority that Casbin would sort as text, or not at all."""
+    for row in text.rules:
+        priority = text.column(row, "priority")
+        if priority is not None and not (priority.isascii() and priority.isdigit()):
+            yield _at(
+                text,
+                row,
+                "bad-priority",
+                f"the priority `{_shown(priority)}` is no whole number of 0 or more",
+                "write 1, 2, 3 …: the smallest is judged first",
+            )
+
+
+@on_text
+def deep_roles(text: LayerText) -> Iterator[Problem]:
+    """A chain of roles that Casbin stops following."""
+    for definition in text.roles:
+        rows = [r for r in text.policy.rows if r.ptype == definition and len(r.values) > 1]
+        parents: dict[tuple[str, str], list[Row]] = {}
+        for row in rows:
+            parents.setdefault((_domain(row), row.values[0]), []).append(row)
+        members = {(_domain(r), r.values[1]) for r in rows}
+        for start in [key for key in parents if key not in members]:
+            if deep := _too_deep(parents, start):
+                yield _at(
+                    text,
+                    deep,
+                    "deep-roles",
+                    f"`{deep.values[1]}` is more than {MAX_EDGES} steps from `{start[1]}`",
+                    "shorten the chain: Casbin follows it no further",
+                )
+
+
+def _domain(row: Row) -> str:
+    return row.values[2] if len(row.values) > len(("member", "role")) else ""
+
+
+def _too_deep(parents: dict[tuple[str, str], list[Row]], start: tuple[str, str]) -> Row | None:
+    """The first row that lies beyond Casbin's bound on the shortest way from `start`."""
+    seen, level = {start}, [start]
+    for edges in range(MAX_EDGES + 1):
+        rows = [row for key in level for row in parents.get(key, ())]
+        fresh = [row for row in rows if (_domain(row), row.values[1]) not in seen]
+        if edges == MAX_EDGES:
+            return fresh[0] if fresh else None
+        level = list(dict.fromkeys((_domain(row), row.values[1]) for row in fresh))
+        seen.update(level)
+    return None
+
+
+@on_text
+def role_cycle(text: LayerText) -> Iterator[Problem]:
+    """Roles that go round under subjectPriority, whose order is then undefined."""
+    effect = text.definition("e")
+    if effect is None or not effect.span.value.startswith("subjectPriority"):
+        return
+    if "g" not in text.roles:
+        yield effect.problem(
+            text.model.file,
+            "missing-definition",
+            "subjectPriority needs roles",
+            "define `g = _, _`",
+        )
+        return
+    try:
+        subject_depths(r.values for r in text.policy.rows if r.ptype == "g" and len(r.values) > 1)
+    except RoleCycle:
+        yield Problem(
+            text.policy.file,
+            None,
+            "role-cycle",
+            "the roles of `g` go round, and subjectPriority cannot order them",
+            "break the circle",
+        )

@@ -1,0 +1,46 @@
+"""How the rulings of several layers become one: guards must all allow, one grant is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pdp.model import Reason, Rule
+from pdp.policy.effect import Decision
+from pdp.policy.facts import Facts
+from pdp.policy.layer import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a verdict rests on: its reason, and the layer and rule that gave it, if one did."""
+
+    reason: Reason
+    layer: Layer | None = None
+    rule: Rule | None = None
+
+    @property
+    def allows(self) -> bool:
+        """Whether this is a ground to allow."""
+        return self.reason in (Reason.GRANTED, Reason.PUBLIC)
+
+
+def first_refusal(guards: Iterable[Layer], facts: Facts) -> Ground | None:
+    """The first guard that does not allow, or None if all do."""
+    for guard in guards:
+        ruling = guard.judge(facts)
+        if ruling.decision is not Decision.ALLOW:
+            return Ground(Reason.GUARD_DENIED, guard, ruling.rule)
+    return None
+
+
+def judge_grants(grants: Iterable[Layer], facts: Facts) -> Ground:
+    """Granted, explicitly denied or not granted; an explicit deny of any layer wins."""
+    granted: Ground | None = None
+    for layer in grants:
+        ruling = layer.judge(facts)
+        if ruling.decision is Decision.DENY:
+            return Ground(Reason.EXPLICITLY_DENIED, layer, ruling.rule)
+        if ruling.decision is Decision.ALLOW and granted is None:
+            granted = Ground(Reason.GRANTED, layer, ruling.rule)
+    return granted or Ground(Reason.NOT_GRANTED)

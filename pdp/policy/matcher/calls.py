@@ -1,0 +1,122 @@
+"""Calls in a matcher: pattern functions, role definitions, and `timeMatch`."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pdp.config import suggest
+from pdp.policy.facts import Source
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, time_window
+from pdp.policy.matcher.scope import NameProblem, Scope
+from pdp.policy.matcher.terms import Frame, Row, Value
+
+Argument = tuple[Value, frozenset[Source]]
+_TIME: Final = "timeMatch"
+_CLOCK: Final = frozenset({Source.CONTEXT})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as checks see it: `column` is the policy field that is the last argument.
+
+    `of_subject` tells that the first argument is filled from the subject alone; roles that a
+    credential asserts count there, and its names are what an authenticated id must not equal.
+    """
+
+    name: str
+    node: ast.Call
+    column: str | None
+    of_subject: bool
+    member: str | None  # the request token that is the first argument, if it is one
+    domain: str | None  # and the one that is the last
+
+
+def compile_call(
+    node: ast.Call, arguments: list[Argument], scope: Scope
+) -> tuple[Call, Value, frozenset[Source]]:
+    """The call as a value, with what it depends on, or NameProblem."""
+    if not isinstance(node.func, ast.Name):
+        help_ = "a value's own methods are never called; use one of Casbin's functions"
+        raise NameProblem("this cannot be called", help_, "not-compilable")
+    name = node.func.id
+    if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+        raise NameProblem(f"`{name}` takes plain arguments only", "", "not-compilable")
+    _check_arity(name, len(arguments), scope)
+    depends = frozenset().union(*(d for _, d in arguments))
+    of_subject = arguments[0][1] == {Source.SUBJECT}
+    call = Call(
+        name,
+        node,
+        _name(node.args[-1], scope.policy),
+        of_subject,
+        _name(node.args[0], scope.request),
+        _name(node.args[-1], scope.request),
+    )
+    values = [value for value, _ in arguments]
+    if name in scope.roles:
+        return call, _role(name, values, asserted=of_subject), depends
+    if name == _TIME:
+        return call, _time(values), depends | _CLOCK
+    return call, _pattern(name, node.args[1], values), depends
+
+
+def _check_arity(name: str, given: int, scope: Scope) -> None:
+    wanted = scope.roles.get(name, 2 if name in PATTERN_FUNCTIONS or name == _TIME else None)
+    if wanted is None and name == "eval":
+        help_ = "write `eval(p.FIELD)` as a condition by itself, with a field of the policy"
+        raise NameProblem("`eval` cannot stand here", help_, "not-compilable")
+    if wanted is None:
+        known = [*PATTERN_FUNCTIONS, _TIME, *scope.roles]
+        raise NameProblem(f"unknown function `{name}`", suggest(name, known), "unknown-function")
+    if given == wanted:
+        return
+    if name in scope.roles:
+        raise NameProblem(
+            f"`{name}` is defined with {wanted} places and called with {given}",
+            "call it with as many arguments as its definition has underscores",
+            "role-arity",
+        )
+    raise NameProblem(f"`{name}` takes {wanted} arguments, not {given}", "", "function-arity")
+
+
+def _name(node: ast.expr, root: str) -> str | None:
+    """`x` of a plain `root.x`."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return node.attr if node.value.id == root else None
+    return None
+
+
+def _role(definition: str, values: list[Value], *, asserted: bool) -> Value:
+    """`g(member, role)` or `g(member, role, domain)`; a domain is compared as text."""
+    member, role, *domains = values
+    domain = domains[0] if domains else lambda _frame, _row: ""
+
+    def value(frame: Frame, row: Row) -> bool:
+        closure = frame.reach(definition, member(frame, row), str(domain(frame, row)), asserted)
+        return role(frame, row) in closure
+
+    return value
+
+
+def _time(values: list[Value]) -> Value:
+    start, end = values
+    return lambda frame, row: time_window(start(frame, row), end(frame, row)).holds(frame.facts.now)
+
+
+def _pattern(name: str, node: ast.expr, values: list[Value]) -> Value:
+    subject, pattern = values
+    compile_pattern = PATTERN_FUNCTIONS[name]
+    if isinstance(node, ast.Constant):
+        match = _literal(name, node.value)
+        return lambda frame, row: match(subject(frame, row))
+    return lambda frame, row: compile_pattern(pattern(frame, row))(subject(frame, row))
+
+
+def _literal(name: str, pattern: Any) -> Any:
+    """The match of a pattern that stands in the matcher itself, refused there if it is bad."""
+    try:
+        return PATTERN_FUNCTIONS[name](pattern)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NameProblem(f"the pattern of `{name}` {error}", "", "bad-pattern") from None

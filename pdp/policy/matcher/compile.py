@@ -1,0 +1,123 @@
+"""The policy compiler: clauses, three-valued, to closures that never raise.
+
+clause = clause "and" clause / clause "or" clause / "not" clause
+       / clause "if" clause "else" clause / "eval(" column ")" / value
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pdp.policy.facts import Source
+from pdp.policy.matcher import terms
+from pdp.policy.matcher.scope import Scope
+from pdp.policy.matcher.syntax import Expression
+from pdp.policy.matcher.terms import Covers, Frame, Mode, Row, Truth
+from pdp.policy.matcher.values import Context, Depends, compile_value
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A compiled expression: its truth, its coverage, and what of the question it reads."""
+
+    truth: Truth
+    covers: Covers
+    depends: Depends
+
+
+Rules = Mapping[str, Clause]  # the distinct texts of `eval` columns, compiled
+
+
+def compile_clause(context: Context, rules: Rules) -> Clause:
+    """The whole expression, as the matcher of a layer or as one `eval` rule."""
+    return _clause(context, rules, context.expression.tree, terms.RESULT, negated=False)
+
+
+def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negated: bool) -> Clause:
+    if isinstance(node, ast.BoolOp):
+        return _junction(context, rules, node, mode, negated=negated)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return _clause(context, rules, node.operand, terms.OPERAND, negated=not negated)
+    if isinstance(node, ast.IfExp):
+        return _choice(context, rules, node, mode, negated=negated)
+    if (column := eval_column(node, context.scope)) is not None:
+        context.columns.add(column)
+        return _rule(rules, context.scope.columns[column], negated=negated)
+    value, depends = compile_value(context, node)
+    return _leaf(terms.guarded(value, mode), depends, negated=negated)
+
+
+def _leaf(truth: Truth, depends: Depends, *, negated: bool) -> Clause:
+    truth = terms.negation(truth) if negated else truth
+    return Clause(truth, terms.clause_covers(truth, depends), depends)
+
+
+def _junction(
+    context: Context, rules: Rules, node: ast.BoolOp, mode: Mode, *, negated: bool
+) -> Clause:
+    """`and`/`or`, by De Morgan where negated: coverage wants negations at the leaves.
+
+    What is not last is handed on only when it decides: when false by `and`, when true by `or`.
+    """
+    conjunction = isinstance(node.op, ast.And)
+    inner = mode._replace(any_true=True) if conjunction else mode._replace(any_false=True)
+    modes = [*[inner] * (len(node.values) - 1), mode]
+    sides = [
+        _clause(context, rules, side, m, negated=negated)
+        for side, m in zip(node.values, modes, strict=True)
+    ]
+    conjunction = conjunction is not negated
+    truth = (terms.all_of if conjunction else terms.any_of)([side.truth for side in sides])
+    depends = frozenset[Source]().union(*(side.depends for side in sides))
+    if depends <= {Source.RESOURCE}:
+        return Clause(truth, terms.clause_covers(truth, depends), depends)
+    join = terms.both_cover if conjunction else terms.any_covers
+    return Clause(truth, join([side.covers for side in sides]), depends)
+
+
+def _choice(
+    context: Context, rules: Rules, node: ast.IfExp, mode: Mode, *, negated: bool
+) -> Clause:
+    test = _clause(context, rules, node.test, terms.OPERAND, negated=False)
+    then = _clause(context, rules, node.body, mode, negated=negated)
+    otherwise = _clause(context, rules, node.orelse, mode, negated=negated)
+    truth = terms.choice(test.truth, then.truth, otherwise.truth)
+    depends = test.depends | then.depends | otherwise.depends
+    return Clause(truth, terms.clause_covers(truth, depends), depends)
+
+
+def _rule(rules: Rules, index: int, *, negated: bool) -> Clause:
+    """`eval(p.rule)`: what the row's own text says, compiled once for each distinct text."""
+    depends = frozenset[Source]().union(*(rule.depends for rule in rules.values()))
+
+    def truth(frame: Frame, row: Row) -> bool | None:
+        return rules[row[index]].truth(frame, row)
+
+    def covers(frame: Frame, row: Row) -> terms.Cover:
+        return rules[row[index]].covers(frame, row)
+
+    if negated:
+        negative = terms.negation(truth)
+        return Clause(negative, terms.clause_covers(negative, depends), depends)
+    return Clause(truth, covers, depends)
+
+
+def eval_column(node: ast.AST, scope: Scope) -> str | None:
+    """The policy column that `eval(p.column)` names, if `node` is such a call."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return None
+    if node.func.id != "eval" or len(node.args) != 1 or node.keywords:
+        return None
+    argument = node.args[0]
+    if not (isinstance(argument, ast.Attribute) and isinstance(argument.value, ast.Name)):
+        return None
+    known = argument.value.id == scope.policy and argument.attr in scope.columns
+    return argument.attr if known else None
+
+
+def eval_columns(expression: Expression, scope: Scope) -> list[str]:
+    """Every column that the expression evaluates as a rule, once each."""
+    found = (eval_column(node, scope) for node in ast.walk(expression.tree))
+    return sorted({column for column in found if column})

@@ -1,0 +1,149 @@
+"""The live policy: immutable, with a revision, answering for layers, roles and concealment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pdp.errors import Problem, Severity
+from pdp.model import ANONYMOUS_ID, Identity, Query
+from pdp.policy.build import build_layer
+from pdp.policy.entities import FILE as ENTITIES
+from pdp.policy.entities import read_entities
+from pdp.policy.facts import Entities, Facts, Source, gather
+from pdp.policy.layer import Layer
+from pdp.policy.matcher.functions import Match, compile_key_match2
+from pdp.policy.settings import (
+    ConcealmentSettings,
+    LayerSettings,
+    PolicySettings,
+    check_settings,
+)
+from pdp.policy.shape import read_shape
+from pdp.policy.text import decode_text, read_model, read_rows
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentialing:
+    """What a policy must know of authentication, which is configured elsewhere.
+
+    `asserted` are the roles that issuers may assert; ids that begin with one of
+    `role_prefixes` could be such a role, too.
+    """
+
+    configured: bool = False
+    authenticated_role: str | None = None
+    asserted: frozenset[str] = frozenset()
+    role_prefixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a decision reads. `revision` is `sha256:…` over all policy files."""
+
+    revision: str
+    early_guards: tuple[Layer, ...]  # judged before anybody is authenticated
+    late_guards: tuple[Layer, ...]  # need to know the subject
+    grants: tuple[Layer, ...]
+    entities: Entities
+    concealment: ConcealmentSettings
+    hidden: tuple[Match, ...]
+    credentialing: Credentialing
+    reserved: frozenset[str]
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, guards first."""
+        return (*self.early_guards, *self.late_guards, *self.grants)
+
+    def facts(self, query: Query, identity: Identity, now: float) -> Facts:
+        """What is known when `identity` asks `query` at `now`, in Unix seconds."""
+        role = self.credentialing.authenticated_role
+        return gather(query, identity, self.entities, now, role)
+
+    def concealed(self, query: Query) -> bool:
+        """Whether a refusal must not reveal that the resource exists."""
+        return any(match(query.resource.id) for match in self.hidden)
+
+    def covered(self, facts: Facts) -> bool:
+        """Whether some grant rule speaks of the resource, for whatever subject and action."""
+        return any(layer.covers(facts) for layer in self.grants)
+
+    def roles(self, facts: Facts) -> tuple[str, ...]:
+        """All roles that the subject holds in any layer, sorted."""
+        held = {role for role, _ in facts.asserted}
+        for layer in self.layers:
+            held |= layer.roles(facts)
+        return tuple(sorted(held))
+
+    def names_a_role(self, identity: Identity, facts: Facts) -> bool:
+        """Whether an authenticated id could be taken for a role, or for `anonymous`."""
+        if identity.id in self.reserved or identity.id.startswith(self.credentialing.role_prefixes):
+            return True
+        return any(
+            not self.reserved.isdisjoint(layer.subject_names(facts)) for layer in self.layers
+        )
+
+
+def build_snapshot(
+    files: Files, settings: PolicySettings, credentialing: Credentialing, settings_file: str
+) -> tuple[Snapshot | None, list[Problem]]:
+    """The snapshot of a policy directory's files; None if any problem is an error."""
+    problems = check_settings(settings, settings_file)
+    layers: list[Layer] = []
+    for layer_settings in settings.layers:
+        layer, found = _read_layer(files, layer_settings, settings_file)
+        problems += found
+        layers += [layer] if layer else []
+    entities, found = read_entities(files[ENTITIES]) if ENTITIES in files else ({}, [])
+    problems += found
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return None, problems
+    guards = [layer for layer in layers if layer.kind == "guard"]
+    snapshot = Snapshot(
+        revision=revision(files),
+        early_guards=tuple(g for g in guards if Source.SUBJECT not in g.depends),
+        late_guards=tuple(g for g in guards if Source.SUBJECT in g.depends),
+        grants=tuple(layer for layer in layers if layer.kind == "grant"),
+        entities=entities,
+        concealment=settings.concealment,
+        hidden=tuple(compile_key_match2(p) for p in settings.concealment.resources),
+        credentialing=credentialing,
+        reserved=_reserved(layers, credentialing),
+    )
+    return snapshot, problems
+
+
+def revision(files: Files) -> str:
+    """A name for exactly these files: `sha256:` and a hash over names, lengths and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{len(name)}:{name}{len(files[name])}:".encode())
+        digest.update(files[name])
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _read_layer(
+    files: Files, settings: LayerSettings, settings_file: str
+) -> tuple[Layer | None, list[Problem]]:
+    """One layer from its two files. Files that are missing were reported by who read them."""
+    if settings.model not in files or settings.policy not in files:
+        return None, []
+    model, problems = decode_text(files[settings.model], settings.model)
+    policy, found = decode_text(files[settings.policy], settings.policy)
+    if problems or found:
+        return None, problems + found
+    text = read_shape(
+        settings, read_model(model, settings.model), read_rows(policy, settings.policy)
+    )
+    return build_layer(text, settings_file)
+
+
+def _reserved(layers: Iterable[Layer], credentialing: Credentialing) -> frozenset[str]:
+    names = {ANONYMOUS_ID, *credentialing.asserted}
+    if credentialing.authenticated_role:
+        names.add(credentialing.authenticated_role)
+    return frozenset(names).union(*(layer.role_names() for layer in layers))

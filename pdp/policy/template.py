@@ -1,0 +1,119 @@
+"""Templates that fill request tokens: `{subject.type}:{subject.id}` and the like.
+
+template    = *( literal / "{" reference "}" )
+reference   = "subject." ( "id" / "type" / property ) / "resource." ( … )
+            / "action." ( "name" / property ) / "context." fact
+property    = "properties." name
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from types import MappingProxyType
+from typing import Any, Final
+
+from pdp.policy.facts import Facts, Known, Source, Unknown, step_into
+
+DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "sub": "{subject.id}",
+        "obj": "{resource.id}",
+        "act": "{action.name}",
+        "dom": "{context.domain}",
+        "ip": "{context.ip}",
+    }
+)
+UNFILLED: Final = object()
+
+Reference = Callable[[Facts], Any]
+_PART = re.compile(r"\{([^{}]*)\}")
+_KNOWN: Final[Mapping[str, Callable[[Facts], Known]]] = MappingProxyType(
+    {
+        "subject": lambda facts: facts.subject,
+        "resource": lambda facts: facts.resource,
+        "action": lambda facts: facts.action,
+    }
+)
+_FIXED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"subject": ("id", "type"), "resource": ("id", "type"), "action": ("name",)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled template: its parts in order, and what of the question it depends on."""
+
+    parts: tuple[str | Reference, ...]
+    depends: frozenset[Source]
+
+    @property
+    def entity(self) -> Source | None:
+        """The entity whose properties `r.token.x` reaches, where there is exactly one."""
+        only = next(iter(self.depends)) if len(self.depends) == 1 else None
+        return None if only is Source.CONTEXT else only
+
+    def render(self, facts: Facts) -> Any:
+        """The token's value: of any type for a lone reference, else text; or UNFILLED."""
+        try:
+            if len(self.parts) == 1 and not isinstance(self.parts[0], str):
+                return self.parts[0](facts)
+            return "".join(p if isinstance(p, str) else _text(p(facts)) for p in self.parts)
+        except Unknown:
+            return UNFILLED
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise Unknown
+
+
+def compile_template(text: str) -> Template:
+    """The template that `text` is; ValueError, saying what is wrong, if it is none."""
+    parts: list[str | Reference] = []
+    depends: set[Source] = set()
+    for index, piece in enumerate(_PART.split(text)):
+        if index % 2:
+            source, reference = compile_reference(piece.split("."))
+            parts.append(reference)
+            depends.add(source)
+        elif "{" in piece or "}" in piece:
+            raise ValueError("has a brace without its partner")
+        elif piece:
+            parts.append(piece)
+    return Template(tuple(parts), frozenset(depends))
+
+
+def compile_reference(path: list[str]) -> tuple[Source, Reference]:
+    """What `subject.id`, `context.ip` and their like read; ValueError if there is no such."""
+    root, *rest = path
+    if root not in Source.__members__.values():
+        raise ValueError(f"`{root}` is none of subject, resource, action, context")
+    if root == Source.CONTEXT:
+        return Source.CONTEXT, lambda facts: reduce(step_into, rest, facts.context)
+    known = _KNOWN[root]
+    if len(rest) == 1 and rest[0] in _FIXED[root]:
+        return Source(root), _fixed(known, rest[0])
+    if len(rest) > 1 and rest[0] == "properties":
+        return Source(root), read_property(Source(root), rest[1:])
+    fixed = ", ".join(f"`{root}.{name}`" for name in _FIXED[root])
+    raise ValueError(f"`{'.'.join(path)}` is none of {fixed}, `{root}.properties.NAME`")
+
+
+def _fixed(known: Callable[[Facts], Known], name: str) -> Reference:
+    if name == "type":
+        return lambda facts: known(facts).type
+    return lambda facts: known(facts).id
+
+
+def read_property(source: Source, path: list[str]) -> Reference:
+    """The property of the entity `source` at `path`, nested objects included."""
+    known, (name, *rest) = _KNOWN[source], path
+    if not rest:
+        return lambda facts: known(facts).property(name)
+    return lambda facts: reduce(step_into, rest, known(facts).property(name))

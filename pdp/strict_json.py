@@ -59,3 +59,5 @@ def _refuse_lone_surrogates(value: Any) -> None:
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("a lone surrogate is not a character") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

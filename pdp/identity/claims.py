@@ -1,0 +1,126 @@
+"""Judges the claims of a token whose signature is good: strict types, then whom it is for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import jmespath
+from jmespath.parser import ParsedResult
+
+from pdp.identity.issuer import IssuerSettings
+from pdp.identity.text import is_name
+from pdp.model import ANONYMOUS_ID, Identity, Method, Reason, Rejected
+
+Claims = Mapping[str, Any]
+Rule = Callable[[Claims, IssuerSettings, float], Reason | None]
+
+_END_OF_9999: Final = 253_402_300_799
+_DATES: Final = ("exp", "nbf", "iat")
+
+
+def identify(claims: Claims, issuer: IssuerSettings, now: float) -> Identity | Rejected:
+    """Who the claims say it is, or why they are not good enough at `now` (Unix seconds).
+
+    Expiry is judged last: `token_expired` means that all else is good.
+    """
+    for rule in _RULES:
+        reason = rule(claims, issuer, now)
+        if reason is not None:
+            return Rejected(reason)
+    domain = claims.get(issuer.domain_claim) if issuer.domain_claim is not None else None
+    return Identity(
+        id=issuer.subject_prefix + claims[issuer.subject_claim],
+        method=Method.BEARER,
+        claims=MappingProxyType(dict(claims)),
+        roles=_roles(claims, issuer),
+        domain=domain if is_name(domain) else None,
+        issuer=issuer.issuer,
+        expires=claims["exp"] + issuer.leeway_seconds,
+    )
+
+
+def _unbound(claims: Claims, _: IssuerSettings, __: float) -> Reason | None:
+    """A token bound to its sender needs a proof that we cannot check (RFC 7800, RFC 9449)."""
+    return Reason.TOKEN_INVALID if "cnf" in claims else None
+
+
+def _dated(claims: Claims, _: IssuerSettings, __: float) -> Reason | None:
+    good = "exp" in claims and all(_is_date(claims[d]) for d in _DATES if d in claims)
+    return None if good else Reason.TOKEN_INVALID
+
+
+def _is_date(value: object) -> bool:
+    """A NumericDate up to the year 9999; the comparison refuses NaN and infinity, too."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= _END_OF_9999
+
+
+def _from_issuer(claims: Claims, issuer: IssuerSettings, _: float) -> Reason | None:
+    return None if claims.get("iss") == issuer.issuer else Reason.ISSUER_UNKNOWN
+
+
+def _for_audience(claims: Claims, issuer: IssuerSettings, _: float) -> Reason | None:
+    named = claims.get("aud")
+    audiences = named if isinstance(named, list) else [named]
+    good = all(isinstance(a, str) for a in audiences) and any(
+        a in issuer.audiences for a in audiences
+    )
+    return None if good else Reason.AUDIENCE_MISMATCH
+
+
+def _with_subject(claims: Claims, issuer: IssuerSettings, _: float) -> Reason | None:
+    subject = claims.get(issuer.subject_claim)
+    good = is_name(subject) and issuer.subject_prefix + subject != ANONYMOUS_ID
+    return None if good else Reason.TOKEN_INVALID
+
+
+def _begun(claims: Claims, issuer: IssuerSettings, now: float) -> Reason | None:
+    begun = max(claims.get("nbf", 0), claims.get("iat", 0)) <= now + issuer.leeway_seconds
+    return None if begun else Reason.TOKEN_NOT_YET_VALID
+
+
+def _unexpired(claims: Claims, issuer: IssuerSettings, now: float) -> Reason | None:
+    """Valid before `exp`, not at it (RFC 7519 §4.1.4)."""
+    return None if now < claims["exp"] + issuer.leeway_seconds else Reason.TOKEN_EXPIRED
+
+
+# INVARIANT: `_dated` comes before the rules that compare dates; `_unexpired` comes last.
+_RULES: Final[tuple[Rule, ...]] = (
+    _unbound,
+    _dated,
+    _from_issuer,
+    _for_audience,
+    _with_subject,
+    _begun,
+    _unexpired,
+)
+
+
+def _roles(claims: Claims, issuer: IssuerSettings) -> tuple[str, ...]:
+    """The roles asserted that this issuer may assert, prefixed, each once, in their order."""
+    prefix = issuer.role_prefix or ""
+    if issuer.roles_claim is None or not (prefix or issuer.roles is not None):
+        return ()
+    asserted = (
+        role
+        for role in _asserted(claims, issuer.roles_claim)
+        if is_name(role) and (issuer.roles is None or role in issuer.roles)
+    )
+    return tuple(dict.fromkeys(prefix + role for role in asserted))
+
+
+def _asserted(claims: Claims, expression: str) -> Iterable[object]:
+    try:
+        found = _compiled(expression).search(claims)
+    except (ValueError, TypeError, RecursionError):
+        return ()  # a function met a value it does not take: no role, which grants nothing
+    return found if isinstance(found, list) else (found,)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(expression: str) -> ParsedResult:
+    return jmespath.compile(expression)

@@ -1,0 +1,123 @@
+"""Verifies bearer JWTs (RFC 7519, RFC 8725): strict form, then signature, then claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from pdp import strict_json
+from pdp.errors import KeysUnavailable
+from pdp.identity import base64url
+from pdp.identity.algorithms import ALGORITHMS
+from pdp.identity.claims import identify
+from pdp.identity.issuer import IssuerSettings
+from pdp.identity.keys import Key, KeyRing, KeySource, select
+from pdp.identity.text import is_name
+from pdp.model import Identity, Reason, Rejected
+
+LONGEST_TOKEN: Final = 16_384  # characters
+_SEGMENTS: Final = 3
+_REFUSED_HEADERS: Final = frozenset({"crit", "b64", "jku", "jwk", "x5u", "x5c"})
+_TYPES: Final = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+_INVALID: Final = Rejected(Reason.TOKEN_INVALID)
+
+_JWS: Final = jwt.PyJWS(sorted(ALGORITHMS), {"enforce_minimum_key_length": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An issuer whose tokens are accepted, and where its keys come from."""
+
+    settings: IssuerSettings
+    source: KeySource
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    alg: str
+    kid: str | None = field(repr=False)
+    claims: dict[str, Any] = field(repr=False)
+
+
+async def verify(token: str, issuers: Mapping[str, Issuer], now: float) -> Identity | Rejected:
+    """Who the token says it is, or why it is refused; `now` in Unix seconds.
+
+    `issuers` are found by exactly the token's `iss`. KeysUnavailable if the issuer's keys were
+    never loaded; nothing else is raised, whatever the token.
+    """
+    try:
+        parsed = _parse(token)
+    except (ValueError, RecursionError):
+        return _INVALID
+    named = parsed.claims.get("iss")
+    issuer = issuers.get(named) if isinstance(named, str) else None
+    if issuer is None:
+        return Rejected(Reason.ISSUER_UNKNOWN)
+    if parsed.alg not in issuer.settings.algorithms:
+        return _INVALID
+    key = await _key(issuer, parsed)
+    if key is None or not _is_signed(token, key, parsed.alg):
+        return _INVALID
+    found = identify(parsed.claims, issuer.settings, now)
+    return replace(found, kid=key.kid) if isinstance(found, Identity) else found
+
+
+def _parse(token: str) -> _Parsed:
+    if len(token) > LONGEST_TOKEN:
+        raise ValueError("too long")
+    segments = token.split(".", _SEGMENTS)
+    if len(segments) != _SEGMENTS:
+        raise ValueError("not three segments")
+    header, claims, _ = (base64url.decode(segment) for segment in segments)
+    alg, kid = _header(_object(header))
+    return _Parsed(alg, kid, _object(claims))
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    value = strict_json.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")  # noqa: TRY004 - the token's fault, not the program's
+    return value
+
+
+def _header(header: dict[str, Any]) -> tuple[str, str | None]:
+    if not _REFUSED_HEADERS.isdisjoint(header):
+        raise ValueError("a header parameter that is not accepted")
+    if "typ" in header and not _is_type(header["typ"]):
+        raise ValueError("another kind of JWT")
+    alg, kid = header.get("alg"), header.get("kid")
+    if not isinstance(alg, str) or ("kid" in header and not is_name(kid)):
+        raise ValueError("`alg` or `kid` of a wrong type")
+    return alg, kid
+
+
+def _is_type(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and value.lower() in _TYPES
+
+
+async def _key(issuer: Issuer, parsed: _Parsed) -> Key | None:
+    ring = _loaded(issuer, issuer.source.current())
+    key = select(ring, parsed.kid, parsed.alg)
+    if key is None and parsed.kid is not None and parsed.kid not in {k.kid for k in ring.keys}:
+        ring = _loaded(issuer, await issuer.source.after_unknown_kid())
+        key = select(ring, parsed.kid, parsed.alg)
+    return key
+
+
+def _loaded(issuer: Issuer, ring: KeyRing | None) -> KeyRing:
+    if ring is None:
+        raise KeysUnavailable(f"the keys of `{issuer.settings.issuer}` were never loaded")
+    return ring
+
+
+def _is_signed(token: str, key: Key, alg: str) -> bool:
+    # INVARIANT: `key.algorithms` holds `alg` (see `select`), so a public key is never a secret.
+    try:
+        _JWS.decode_complete(token, key.material, algorithms=[alg])
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError):
+        return False  # refused as `token_invalid`
+    return True

@@ -1,0 +1,125 @@
+"""What `[authentication]` may say, and every mistake one can make in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import msgspec
+
+from pdp.errors import Problem
+from pdp.identity.issuer import (
+    IssuerSettings,
+    Mistake,
+    Mistakes,
+    bad_role,
+    may_be_role,
+    mistakes,
+)
+
+__all__ = ["AuthenticationSettings", "IssuerSettings", "RoleNames", "check", "role_names"]
+
+CacheSize = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class AuthenticationSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose credentials are accepted; nobody's where there are no issuers."""
+
+    realm: str = "api"
+    authenticated_role: str | None = None
+    issuers: tuple[IssuerSettings, ...] = ()
+    token_cache_size: CacheSize = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RoleNames:
+    """The roles that authentication may give: by name, and by how their names begin.
+
+    INVARIANT (product.md §3, Names): no authenticated id is one of them; policy refuses it.
+    """
+
+    asserted: frozenset[str] = frozenset()
+    role_prefixes: tuple[str, ...] = ()
+    authenticated_role: str | None = None
+
+
+def role_names(settings: AuthenticationSettings) -> RoleNames:
+    """What issuers may assert, with their prefixes in front, and the role of everybody."""
+    listed = (
+        (issuer.role_prefix or "") + role
+        for issuer in settings.issuers
+        for role in issuer.roles or ()
+    )
+    open_ended = (i.role_prefix for i in settings.issuers if i.roles is None)
+    return RoleNames(
+        asserted=frozenset(listed),
+        role_prefixes=tuple(sorted({prefix for prefix in open_ended if prefix})),
+        authenticated_role=settings.authenticated_role,
+    )
+
+
+def check(settings: AuthenticationSettings, file: str) -> list[Problem]:
+    """Every mistake that the types of the section cannot see, all at once."""
+    found = [m for rule in _RULES for m in rule(settings)]
+    for index, issuer in enumerate(settings.issuers):
+        found += mistakes(issuer, f"authentication.issuers[{index}]")
+    return [Problem(file, None, m.code, m.message, m.help, m.severity) for m in found]
+
+
+def _realm(settings: AuthenticationSettings) -> Mistakes:
+    realm = settings.realm
+    if not (realm.isascii() and realm.isprintable()) or '"' in realm or "\\" in realm:
+        yield Mistake(
+            "bad-realm",
+            "`authentication.realm` cannot stand in a header",
+            "write printable ASCII without quotes and backslashes",
+        )
+
+
+def _authenticated_role(settings: AuthenticationSettings) -> Mistakes:
+    role = settings.authenticated_role
+    if role is not None and not may_be_role(role):
+        yield bad_role("authentication.authenticated_role", role)
+
+
+def _same_issuer(settings: AuthenticationSettings) -> Mistakes:
+    counted = Counter(issuer.issuer for issuer in settings.issuers)
+    for name in (name for name, times in counted.items() if times > 1):
+        yield Mistake(
+            "duplicate-issuer",
+            f"`authentication.issuers`: issuer `{name}` occurs more than once",
+            "join the entries; a token's `iss` must select one of them",
+        )
+
+
+def _same_prefix(settings: AuthenticationSettings) -> Mistakes:
+    counted = Counter(issuer.subject_prefix for issuer in settings.issuers)
+    for prefix in (prefix for prefix, times in counted.items() if times > 1):
+        yield Mistake(
+            "duplicate-prefix",
+            f"`authentication.issuers`: `subject_prefix` `{prefix}` occurs more than once",
+            "give each issuer its own, lest one issuer's `alice` be another's",
+        )
+
+
+def _prefixes_apart(settings: AuthenticationSettings) -> Mistakes:
+    for prefix in role_names(settings).role_prefixes:
+        for index, issuer in enumerate(settings.issuers):
+            if issuer.subject_prefix.startswith(prefix):
+                yield Mistake(
+                    "prefix-collision",
+                    f"`authentication.issuers[{index}].subject_prefix` begins with the"
+                    f" `role_prefix` `{prefix}`: every subject would look like a role",
+                    "choose prefixes that cannot be mistaken for each other",
+                )
+
+
+_RULES: Final[tuple[Callable[[AuthenticationSettings], Mistakes], ...]] = (
+    _realm,
+    _authenticated_role,
+    _same_issuer,
+    _same_prefix,
+    _prefixes_apart,
+)

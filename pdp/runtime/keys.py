@@ -1,0 +1,149 @@
+"""Loads keys from files and the environment, and finds every problem with them at start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from pdp.errors import Problem
+from pdp.identity.algorithms import HMAC_MINIMUM
+from pdp.identity.issuer import SECRET_SOURCES
+from pdp.identity.jwks import ring_from_jwks
+from pdp.identity.keys import KeyRing, KeySource, StaticKeys, ring_from_public_key, ring_from_secret
+from pdp.identity.settings import AuthenticationSettings, IssuerSettings
+from pdp.runtime.fetch import JwksSource
+
+_LARGEST: Final = 1_048_576  # bytes of a key file
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    read: Callable[[bytes], KeyRing]
+    help: str
+
+
+_SECRET: Final = _Reader(ring_from_secret, "make one with `openssl rand -base64 64`")
+_READERS: Final[Mapping[str, _Reader]] = MappingProxyType(
+    {
+        "jwks_file": _Reader(ring_from_jwks, 'write a JSON Web Key Set, `{"keys": [...]}`'),
+        "public_key_file": _Reader(
+            ring_from_public_key, "write one public key, `-----BEGIN PUBLIC KEY-----`"
+        ),
+        "secret_file": _SECRET,
+        "secret_env": _SECRET,
+    }
+)
+
+
+def key_sources(
+    settings: AuthenticationSettings,
+    file: str,
+    directory: Path,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[dict[str, KeySource], list[Problem]]:
+    """A source of keys for every issuer, by its name, and everything wrong with key files.
+
+    `file` names the configuration in problems, `directory` is where it stands. The JwksSources
+    among the sources are not started.
+    """
+    sources: dict[str, KeySource] = {}
+    problems: list[Problem] = []
+    for index, issuer in enumerate(settings.issuers):
+        if issuer.jwks_url is not None:
+            sources[issuer.issuer] = JwksSource(
+                issuer.issuer, issuer.jwks_url, issuer.jwks_refresh_seconds
+            )
+            continue
+        key = f"authentication.issuers[{index}]"
+        ring, found = load_ring(issuer, file, key, directory, environment)
+        sources[issuer.issuer] = StaticKeys(ring)
+        problems += found
+    return sources, problems
+
+
+def load_ring(
+    issuer: IssuerSettings,
+    file: str,
+    key: str,
+    directory: Path,
+    environment: Mapping[str, str] = os.environ,
+) -> tuple[KeyRing | None, list[Problem]]:
+    """The keys that an issuer's one file or variable holds; problems quote none of it.
+
+    None without a problem for `jwks_url`, and where `check` has already said what is wrong.
+    """
+    given = issuer.key_sources
+    if len(given) != 1 or given[0] not in _READERS:
+        return None, []
+    source = given[0]
+    name = getattr(issuer, source)
+    try:
+        in_environment = source == "secret_env"
+        data = _environment(name, environment) if in_environment else _content(directory / name)
+        return _usable(issuer, source, data), []
+    except _Unusable as error:
+        message = f"`{key}.{source}`: `{name}` {error}"
+        return None, [Problem(file, None, error.code, message, error.help)]
+
+
+class _Unusable(Exception):
+    """Why there are no keys; says nothing of their content."""
+
+    def __init__(self, code: str, message: str, help_: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.help = help_
+
+
+def _environment(name: str, environment: Mapping[str, str]) -> bytes:
+    value = environment.get(name)
+    if not value:
+        raise _Unusable("no-secret", "is not set in the environment", "set it, or use secret_file")
+    return os.fsencode(value)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as opened:
+            data = opened.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a path"
+        raise _Unusable(
+            "no-key-file",
+            f"cannot be read: {why.lower()}",
+            f"looked for {path}; paths are relative to the file that names them",
+        ) from error
+    if len(data) > _LARGEST:
+        raise _Unusable("bad-key", f"is larger than {_LARGEST} bytes", "is it a key file?")
+    return data
+
+
+def _usable(issuer: IssuerSettings, source: str, data: bytes) -> KeyRing:
+    reader = _READERS[source]
+    try:
+        ring = reader.read(data)
+    except ValueError as error:
+        raise _Unusable("bad-key", str(error), reader.help) from error
+    if not ring.keys:
+        raise _Unusable(
+            "bad-key",
+            "holds no usable key",
+            "weak, private, secret and encryption keys are left out, as are keys that share a kid",
+        )
+    served = frozenset[str]().union(*(key.algorithms for key in ring.keys))
+    missing = [name for name in issuer.algorithms if name not in served]
+    weak = {name: HMAC_MINIMUM[name] for name in missing if name in HMAC_MINIMUM}
+    if source in SECRET_SOURCES and weak:
+        name, least = max(weak.items(), key=lambda item: item[1])
+        raise _Unusable("weak-key", f"is too short for `{name}`", f"use {least} bytes or more")
+    if len(missing) == len(issuer.algorithms):
+        raise _Unusable(
+            "wrong-key",
+            "holds no key for any of `algorithms`",
+            f"its keys are for {', '.join(f'`{name}`' for name in sorted(served))}",
+        )
+    return ring

@@ -1,0 +1,189 @@
+"""Loads everything a PDP needs from its directory, or says all that is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from pdp.config import decode, parse_toml, unknown_keys
+from pdp.errors import ConfigurationError, Problem, Severity
+from pdp.identity.chain import Authenticator
+from pdp.identity.keys import KeySource
+from pdp.identity.settings import AuthenticationSettings, check, role_names
+from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
+from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
+from pdp.runtime.callers import Callers, load_callers
+from pdp.runtime.keys import key_sources
+from pdp.runtime.settings import (
+    CallerSettings,
+    ServerSettings,
+    check_callers,
+    check_server,
+    from_environment,
+)
+from pdp.runtime.sources import SETTINGS, read_file, read_policy
+
+S = TypeVar("S", bound=msgspec.Struct)
+OPERATOR = ("server", "authentication", "callers")
+POLICY = ("layers", "concealment")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked configuration; `warnings` are problems that keep nothing from going live."""
+
+    directory: Path
+    snapshot: Snapshot
+    server: ServerSettings
+    authentication: AuthenticationSettings
+    authenticator: Authenticator
+    sources: Mapping[str, KeySource]
+    callers: Callers
+    warnings: tuple[Problem, ...]
+
+
+class _Operator(msgspec.Struct, frozen=True, kw_only=True):
+    server: ServerSettings = ServerSettings()
+    authentication: AuthenticationSettings = AuthenticationSettings()
+    callers: tuple[CallerSettings, ...] = ()
+
+
+class _Policy(msgspec.Struct, frozen=True, kw_only=True):
+    layers: tuple[LayerSettings, ...] = ()
+    concealment: ConcealmentSettings = ConcealmentSettings()
+
+
+def load(
+    directory: Path,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    flags: Mapping[str, Any] | None = None,
+) -> Loaded:
+    """The configuration of a policy directory, or ConfigurationError with every problem.
+
+    With `config`, the operator's sections come from that file and are refused in the directory.
+    Values of `[server]` are taken from `flags`, then `PDP_*` of `environment`, then the file.
+    """
+    environment = environment or {}
+    tables, operator_file, problems = _read_tables(directory, config)
+    overrides, found = from_environment(environment)
+    problems += found
+    server = {**_table(tables, "server"), **overrides, **(flags or {})}
+    operator = _section(_Operator, {**_only(tables, OPERATOR), "server": server}, operator_file)
+    policy = _section(_Policy, _only(tables, POLICY), SETTINGS)
+    problems += operator[1] + policy[1]
+    settings = _policy_settings(directory, policy[0])
+    files, found = _policy_files(directory, settings)
+    problems += found
+    operators = operator[0]
+    problems += check_server(operators.server, operator_file)
+    problems += check(operators.authentication, operator_file)
+    problems += check_callers(operators.callers, operator_file)
+    base = (config or directory / SETTINGS).parent
+    keys, found = key_sources(operators.authentication, operator_file, base, environment)
+    problems += found
+    callers, found = load_callers(operators.callers, base)
+    problems += found
+    snapshot, found = build_snapshot(
+        files, settings, _credentialing(operators.authentication), SETTINGS
+    )
+    problems += found
+    if snapshot is None or any(problem.severity is Severity.ERROR for problem in problems):
+        raise ConfigurationError(problems)
+    return Loaded(
+        directory=directory,
+        snapshot=snapshot,
+        server=operators.server,
+        authentication=operators.authentication,
+        authenticator=Authenticator(operators.authentication, keys),
+        sources=keys,
+        callers=callers,
+        warnings=tuple(problems),
+    )
+
+
+def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], str, list[Problem]]:
+    """The tables of the directory's file and of `config`, each with only its own sections."""
+    if not directory.is_dir():
+        raise ConfigurationError(
+            [Problem(str(directory), None, "missing-directory", "is no policy directory")]
+        )
+    own, problems = _read_toml(directory / SETTINGS, SETTINGS, optional=True)
+    known = POLICY if config else (*POLICY, *OPERATOR)
+    moved = [name for name in OPERATOR if config and name in own]
+    problems += [
+        Problem(
+            SETTINGS,
+            None,
+            "operators-section",
+            f"`[{name}]` is the operator's: it belongs in {config and config.name}",
+            "with --config, policy authors cannot change it here",
+        )
+        for name in moved
+    ]
+    problems += unknown_keys({k: v for k, v in own.items() if k not in moved}, known, SETTINGS)
+    if config is None:
+        return own, SETTINGS, problems
+    outer, found = _read_toml(config, config.name, optional=False)
+    problems += found + unknown_keys(outer, OPERATOR, config.name)
+    return {**_only(own, POLICY), **_only(outer, OPERATOR)}, config.name, problems
+
+
+def _read_toml(path: Path, name: str, *, optional: bool) -> tuple[dict[str, Any], list[Problem]]:
+    if optional and not path.exists():
+        return {}, []
+    data, problems = read_file(path, name)
+    if data is None:
+        return {}, problems
+    return parse_toml(data, name)
+
+
+def _only(table: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: table[name] for name in names if name in table}
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = tables.get(name, {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def _section(kind: type[S], table: Mapping[str, Any], file: str) -> tuple[S, list[Problem]]:
+    """The sections, each replaced by its default if it has a problem, so that all are found."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in table.items():
+        decoded, found = decode(kind, {name: value}, file, "")
+        problems += found
+        if decoded is not None:
+            values[name] = getattr(decoded, name)
+    return kind(**values), problems
+
+
+def _policy_settings(directory: Path, policy: _Policy) -> PolicySettings:
+    layers = policy.layers
+    pair = (CASBIN_PAIR.model, CASBIN_PAIR.policy)
+    if not layers and all((directory / name).exists() for name in pair):
+        layers = (CASBIN_PAIR,)
+    return PolicySettings(layers=layers, concealment=policy.concealment)
+
+
+def _policy_files(
+    directory: Path, settings: PolicySettings
+) -> tuple[dict[str, bytes], list[Problem]]:
+    names = [name for layer in settings.layers for name in (layer.model, layer.policy)]
+    own = [SETTINGS] if (directory / SETTINGS).exists() else []
+    return read_policy(directory, own + names)
+
+
+def _credentialing(authentication: AuthenticationSettings) -> Credentialing:
+    names = role_names(authentication)
+    return Credentialing(
+        configured=bool(authentication.issuers),
+        authenticated_role=names.authenticated_role,
+        asserted=names.asserted,
+        role_prefixes=names.role_prefixes,
+    )

@@ -1,0 +1,128 @@
+"""The service: owns the live snapshot, asks the pipeline, and records every verdict once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import traceback
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+from pdp.errors import DeadlineExceeded, Unavailable
+from pdp.model import Credentials, Identity, Outcome, Query, Reason, Rejected, Verdict
+from pdp.pipeline import decide, judge
+from pdp.policy.snapshot import Snapshot
+from pdp.runtime.fetch import JwksSource
+from pdp.runtime.ids import decision_id
+from pdp.runtime.load import Loaded
+from pdp.runtime.metrics import Metrics
+
+log = logging.getLogger("pdp.service")
+decisions = logging.getLogger("pdp.decision")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with the id under which it was recorded."""
+
+    verdict: Verdict
+    id: str
+
+
+class Service:
+    """What lives between requests. `snapshot` is replaced as a whole, never changed."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.loaded = loaded
+        self.snapshot: Snapshot = loaded.snapshot
+        self.authenticator = loaded.authenticator
+        self.stopping = False  # no longer ready: let the gateway go elsewhere
+        self.metrics = Metrics()
+        self.metrics.policy_loaded(time.time())
+
+    async def start(self) -> None:
+        """Begin to fetch keys in the background."""
+        for source in self._fetched():
+            await source.start()
+
+    async def stop(self) -> None:
+        """End what runs in the background."""
+        for source in self._fetched():
+            await source.stop()
+
+    def _fetched(self) -> list[JwksSource]:
+        return [s for s in self.loaded.sources.values() if isinstance(s, JwksSource)]
+
+    async def judge(
+        self, query: Query, credentials: Credentials, snapshot: Snapshot, surface: str
+    ) -> Decision:
+        """The verdict for a credential that is still to be verified; never raises."""
+        asked = judge(query, credentials, self._authenticate, snapshot, time.time())
+        return await self._record(asked, query, snapshot, surface)
+
+    async def decide(
+        self, query: Query, identity: Identity, snapshot: Snapshot, surface: str
+    ) -> Decision:
+        """The verdict for an identity that the asker vouches for; never raises."""
+        asked = _decide(query, identity, snapshot, time.time())
+        return await self._record(asked, query, snapshot, surface)
+
+    async def _authenticate(self, credentials: Credentials, now: float) -> Identity | Rejected:
+        try:
+            async with asyncio.timeout(self.loaded.server.authentication_seconds):
+                return await self.authenticator.authenticate(credentials, now)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+
+    async def _record(
+        self, asked: Awaitable[Verdict], query: Query, snapshot: Snapshot, surface: str
+    ) -> Decision:
+        started = time.perf_counter()
+        verdict = await _safely(asked, snapshot)
+        seconds = time.perf_counter() - started
+        decision = Decision(verdict, decision_id())
+        self.metrics.decided(verdict, surface, seconds)
+        if decisions.isEnabledFor(logging.INFO):
+            decisions.info("decision", extra={"facts": _facts(decision, query, surface, seconds)})
+        return decision
+
+
+async def _decide(query: Query, identity: Identity, snapshot: Snapshot, now: float) -> Verdict:
+    return decide(query, identity, snapshot, now)
+
+
+async def _safely(asked: Awaitable[Verdict], snapshot: Snapshot) -> Verdict:
+    """The verdict, or a fault: the asker sees a 503, whatever went wrong."""
+    try:
+        return await asked
+    except Unavailable as error:
+        reason = error.reason
+    except Exception as error:  # noqa: BLE001 - a bug must neither allow nor pass for a refusal
+        reason = Reason.INTERNAL_ERROR
+        # Frames only: the message of an exception may quote a credential.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("decision failed", extra={"facts": {"error": type(error).__name__, "at": where}})  # noqa: TRY400
+    return Verdict(Outcome.FAULT, reason, revision=snapshot.revision)
+
+
+def _facts(decision: Decision, query: Query, surface: str, seconds: float) -> dict[str, Any]:
+    """What is logged of a decision: never a credential, never a query string."""
+    verdict = decision.verdict
+    identity = verdict.identity
+    return {
+        "decision_id": decision.id,
+        "surface": surface,
+        "verdict": verdict.outcome,
+        "status": verdict.status,
+        "reason": verdict.reason,
+        "subject": identity.id if identity else None,
+        "action": query.action.name,
+        "resource": query.resource.id,
+        "ip": query.context.get("ip"),
+        "layer": verdict.layer,
+        "rule": str(verdict.rule) if verdict.rule else None,
+        "policy_revision": verdict.revision,
+        "duration_us": round(seconds * 1e6),
+    }

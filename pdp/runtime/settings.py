@@ -1,0 +1,128 @@
+"""The sections of the operator: `[server]` and `[[callers]]`, with their environment variables."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pdp.errors import Problem
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
+PREFIX = "PDP_"
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[server]`: where to listen, whom to believe, and every bound on a request."""
+
+    listen: str = "127.0.0.1:7373"  # HOST:PORT or unix:/path
+    admin_listen: str = "127.0.0.1:7374"
+    trust_network: bool = False  # off loopback, whoever reaches the port may ask
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+    resource: Literal["{path}", "{host}{path}"] = "{path}"  # what a gateway request's resource is
+    exempt_targets: tuple[str, ...] = ()  # keyMatch2 patterns where %2F, ; and the like may stand
+    max_body_bytes: Count = 1_048_576
+    max_batch: Count = 1_000
+    max_header_bytes: Annotated[int, msgspec.Meta(ge=8_190, le=1_048_576)] = 65_536
+    body_seconds: Seconds = 10.0  # until a body must have arrived
+    authentication_seconds: Seconds = 1.0  # for authentication that must ask elsewhere
+    drain_seconds: Seconds = 10.0  # for requests under way when the server stops
+
+
+class CallerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[[callers]]`: who may ask the JSON APIs, by the SHA-256 of a key."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    key_sha256_file: str  # hex digests of the keys that are good, one a line
+    vouch: bool = False  # may speak for subjects without their credential
+    see_reasons: bool = False  # is told reason, layer and rule
+
+
+def from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
+    """The `[server]` keys that `PDP_*` variables set; others with that prefix mean nothing."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for field in msgspec.structs.fields(ServerSettings):
+        variable = PREFIX + field.name.upper()
+        if variable in environment:
+            try:
+                values[field.name] = _parse(environment[variable], field.default)
+            except ValueError as error:
+                problems.append(Problem(variable, None, "wrong-type", f"`{variable}` {error}"))
+    return values, problems
+
+
+def _parse(text: str, like: Any) -> Any:
+    """`text` as a value of the type of `like`, a default."""
+    if isinstance(like, bool):
+        if text.lower() not in _TRUTHS:
+            raise ValueError("must be `true` or `false`")
+        return _TRUTHS[text.lower()]
+    if isinstance(like, int | float):
+        try:
+            return type(like)(text)
+        except ValueError:
+            raise ValueError("must be a number") from None
+    if isinstance(like, tuple):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
+
+
+_TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def check_server(server: ServerSettings, file: str) -> list[Problem]:
+    """What is wrong with `[server]` beyond its types."""
+    problems = []
+    for key in ("listen", "admin_listen"):
+        try:
+            parse_listen(getattr(server, key))
+        except ValueError as error:
+            problems.append(Problem(file, None, "bad-listen", f"`server.{key}` {error}"))
+    for network in server.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            message = f"`server.trusted_proxies`: `{network}` is no network"
+            help_ = "write networks without host bits, such as `10.0.0.0/8`"
+            problems.append(Problem(file, None, "bad-network", message, help_))
+    return problems
+
+
+def check_callers(callers: tuple[CallerSettings, ...], file: str) -> list[Problem]:
+    """Callers whose names repeat, which no log could tell apart."""
+    names = [caller.name for caller in callers]
+    return [
+        Problem(file, None, "duplicate-caller", f"two callers are named `{name}`")
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+
+
+def parse_listen(text: str) -> tuple[str, int] | str:
+    """(host, port), or the path of a Unix socket; ValueError for anything else."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise ValueError("must name a whole path behind `unix:`")
+        return path
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
+        raise ValueError("must be `HOST:PORT` or `unix:/path`")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+_LAST_PORT = 65_535
+
+
+def is_local(text: str) -> bool:
+    """Whether only this machine can reach an address to listen on."""
+    place = parse_listen(text)
+    if isinstance(place, str) or place[0] == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(place[0]).is_loopback
+    except ValueError:
+        return False

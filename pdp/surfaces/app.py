@@ -1,0 +1,149 @@
+"""The HTTP server: the route tables, and what every request passes through, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from pdp.errors import RequestError
+from pdp.model import Answer
+from pdp.surfaces import ops
+from pdp.surfaces.bodies import TooLarge
+from pdp.surfaces.callers import CallerUnknown, caller_unknown
+from pdp.surfaces.context import Context, plain
+from pdp.surfaces.conventions import CONVENTIONS
+from pdp.surfaces.gateway import endpoint
+from pdp.surfaces.native import Native
+
+log = logging.getLogger("pdp.http")
+
+Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
+Routes = Mapping[str, tuple[frozenset[str] | None, Handler]]  # None: any method
+
+_GET: Final = frozenset({"GET", "HEAD"})
+_POST: Final = frozenset({"POST"})
+LINGER_SECONDS: Final = 1.0
+
+
+def public_routes(context: Context) -> Routes:
+    """What gateways and services ask."""
+    native = Native(context)
+    return {
+        **{c.path: (None, endpoint(context, c)) for c in CONVENTIONS},
+        "/v1/decision": (_POST, native.decision),
+        "/v1/decisions": (_POST, native.decisions),
+        **_health(context),
+    }
+
+
+def admin_routes(context: Context) -> Routes:
+    """What administrators and probes ask, on a listener of its own."""
+    return {
+        "/metrics": (_GET, ops.metrics(context)),
+        "/v1/policy": (_GET, ops.policy(context)),
+        **_health(context),
+    }
+
+
+def _health(context: Context) -> Routes:
+    ready = ops.readyz(context)
+    return {
+        "/livez": (_GET, ops.livez(context)),
+        "/readyz": (_GET, ready),
+        "/healthz": (_GET, ready),
+    }
+
+
+def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
+    """The one handler: route, answer, and turn what goes wrong into an answer of ours."""
+
+    async def handle(request: web.BaseRequest) -> web.Response:
+        # The raw target: aiohttp's `path` is decoded, and its routes miss encoded line feeds.
+        route = routes.get(request.raw_path.partition("?")[0])
+        if route is None:
+            return _response(_error(404, "not_found", "There is no such endpoint."))
+        methods, handler = route
+        if methods is not None and request.method not in methods:
+            allow = ("Allow", ", ".join(sorted(methods)))
+            answer = _error(405, "method_not_allowed", "This endpoint has another method.")
+            return _response(Answer(answer.status, (*answer.headers, allow), answer.body))
+        return _response(await _answer(handler, request))
+
+    return handle
+
+
+async def _answer(handler: Handler, request: web.BaseRequest) -> Answer:
+    try:
+        return await handler(request)
+    except RequestError as error:
+        return _error(400, "invalid_request", str(error))
+    except TooLarge:
+        return _error(413, "too_large", "The body is over the limit.")
+    except CallerUnknown:
+        return caller_unknown()
+    except Exception as error:  # noqa: BLE001 - a bug is a 503 to everybody, and a line in the log
+        log.error("request failed", extra={"facts": {"error": type(error).__name__}})  # noqa: TRY400
+        return _error(503, "unavailable", "The request could not be answered.")
+
+
+def _error(status: int, code: str, message: str) -> Answer:
+    return plain(status, msgspec.json.encode({"error": code, "message": message}))
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+
+
+class Request(web.BaseRequest):
+    """A request whose answer does not say what we are made of."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.pop("Server", None)
+
+
+class Protocol(RequestHandler):
+    """aiohttp's protocol, whose own error pages would quote the request."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """An answer of ours to bytes that are no request; the connection ends."""
+        log.info("unreadable request", extra={"facts": {"error": type(exc).__name__}})
+        bad = _error(400, "invalid_request", "The request cannot be read.")
+        fault = _error(503, "unavailable", "The request could not be answered.")
+        response = _response(fault if status >= 500 else bad)  # noqa: PLR2004
+        response.force_close()
+        return response
+
+
+class Server(web.Server):
+    """aiohttp's low-level server with our protocol, our requests and our bounds."""
+
+    def __init__(self, routes: Routes, context: Context) -> None:
+        server = context.service.loaded.server
+        super().__init__(
+            dispatcher(routes),
+            request_factory=partial(
+                Request, loop=asyncio.get_running_loop(), client_max_size=server.max_body_bytes
+            ),
+            access_log=None,
+            max_line_size=server.max_header_bytes,
+            max_field_size=server.max_header_bytes,
+            auto_decompress=False,
+            lingering_time=LINGER_SECONDS,
+        )
+
+    def __call__(self) -> Protocol:
+        """One connection."""
+        return Protocol(self, loop=self._loop, **self._kwargs)

@@ -1,0 +1,84 @@
+"""Health, metrics and what the live policy is: for probes and administrators."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from pdp.model import Answer
+from pdp.runtime.fetch import JwksSource
+from pdp.surfaces.context import Context, plain
+
+Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
+
+
+def _json(status: int, value: Any) -> Answer:
+    return plain(status, msgspec.json.encode(value))
+
+
+def livez(_context: Context) -> Handler:
+    """Whether the process answers at all."""
+
+    async def handle(_request: web.BaseRequest) -> Answer:
+        return _json(200, {"status": "ok"})
+
+    return handle
+
+
+def readyz(context: Context) -> Handler:
+    """Whether it can decide: a policy is loaded, and every issuer's keys are usable."""
+
+    async def handle(_request: web.BaseRequest) -> Answer:
+        keys = {
+            issuer: _key_state(source) for issuer, source in context.service.loaded.sources.items()
+        }
+        ready = all(state["loaded"] for state in keys.values()) and not context.service.stopping
+        body = {
+            "status": "ready" if ready else "not_ready",
+            "policy_revision": context.service.snapshot.revision,
+            "keys": keys,
+        }
+        return _json(200 if ready else 503, body)
+
+    return handle
+
+
+def _key_state(source: Any) -> dict[str, Any]:
+    if isinstance(source, JwksSource):
+        state = source.state()
+        age = None if state.age_seconds is None else round(state.age_seconds)
+        return {"loaded": state.loaded, "age_seconds": age, "failures": state.failures}
+    return {"loaded": True}
+
+
+def metrics(context: Context) -> Handler:
+    """All metrics, in the Prometheus text format."""
+
+    async def handle(_request: web.BaseRequest) -> Answer:
+        body = context.service.metrics.exposition()
+        return plain(200, body, "text/plain; version=0.0.4; charset=utf-8")
+
+    return handle
+
+
+def policy(context: Context) -> Handler:
+    """What is live: the revision, and each layer with its kind and number of rules."""
+
+    async def handle(_request: web.BaseRequest) -> Answer:
+        snapshot = context.service.snapshot
+        layers = [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "effect": layer.effect.name,
+                "rules": len(layer.rows),
+                "depends": sorted(layer.depends),
+            }
+            for layer in snapshot.layers
+        ]
+        return _json(200, {"policy_revision": snapshot.revision, "layers": layers})
+
+    return handle

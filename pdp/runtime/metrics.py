@@ -27,12 +27,6 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self._requests_refused = Counter(
-            "pdp_requests_invalid",
-            "Requests that could not be understood, by surface.",
-            ("surface",),
-            registry=self.registry,
-        )
         self._loaded = Gauge(
             "pdp_policy_last_reload_success_timestamp_seconds",
             "When the live policy was loaded.",
@@ -44,10 +38,6 @@ class Metrics:
         layer = verdict.layer or ""
         self._decisions.labels(verdict.outcome, verdict.reason, surface, layer).inc()
         self._latency.labels(surface).observe(seconds)
-
-    def invalid(self, surface: str) -> None:
-        """Count a request that was answered 400."""
-        self._requests_refused.labels(surface).inc()
 
     def policy_loaded(self, now: float) -> None:
         """Remember when the live policy was loaded, in Unix seconds."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
-from pdp.errors import DeadlineExceeded, Unavailable
+from pdp.errors import DeadlineExceeded, RequestError, Unavailable
 from pdp.model import Credentials, Identity, Outcome, Query, Reason, Rejected, Verdict
 from pdp.pipeline import decide, judge
 from pdp.policy.snapshot import Snapshot
@@ -68,6 +68,20 @@ class Service:
         """The verdict for an identity that the asker vouches for; never raises."""
         asked = _decide(query, identity, snapshot, time.time())
         return await self._record(asked, query, snapshot, surface)
+
+    def refuse(self, error: RequestError, surface: str) -> Decision:
+        """The record of a question that could not be understood."""
+        verdict = Verdict(
+            Outcome.BAD_REQUEST,
+            Reason.REQUEST_INVALID,
+            revision=self.snapshot.revision,
+            detail=str(error),
+        )
+        decision = Decision(verdict, decision_id())
+        self.metrics.decided(verdict, surface, 0)
+        facts = {"decision_id": decision.id, "surface": surface, "status": verdict.status}
+        decisions.info("decision", extra={"facts": {**facts, "detail": verdict.detail}})
+        return decision
 
     async def _authenticate(self, credentials: Credentials, now: float) -> Identity | Rejected:
         try:

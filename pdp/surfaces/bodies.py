@@ -20,6 +20,9 @@ async def read_body(request: web.BaseRequest, server: ServerSettings) -> bytes:
         raise RequestError("Content-Type", "must be application/json")
     if request.headers.getall("Content-Encoding", ()):
         raise RequestError("Content-Encoding", "is not supported")
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
     try:
         async with asyncio.timeout(server.body_seconds):
             return await request.read()

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from pdp.answer.profiles import Profile, render
-from pdp.model import Answer, Outcome, Reason, Verdict
+from pdp.model import Answer, Verdict
 from pdp.policy.matcher.functions import compile_key_match2
 from pdp.runtime.callers import Caller
 from pdp.runtime.service import Service
 from pdp.surfaces.client import Network, parse_networks
 from pdp.surfaces.target import Exempt
-
-INVALID: Final = Verdict(Outcome.BAD_REQUEST, Reason.REQUEST_INVALID)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import web
 
 from pdp.errors import RequestError
 from pdp.model import Answer
-from pdp.surfaces.context import INVALID, Context
+from pdp.surfaces.context import Context
 from pdp.surfaces.conventions import Convention, read_query
 from pdp.surfaces.credentials import from_headers
 
@@ -21,6 +22,7 @@ def endpoint(
 
     async def handle(request: web.BaseRequest) -> Answer:
         headers = request.headers
+        message: str | None = None
         accept = ", ".join(headers.getall("Accept", ())) or None
         try:
             query = read_query(
@@ -32,10 +34,10 @@ def endpoint(
                 headers.getall("Cookie", ()),
             )
         except RequestError as error:
-            service.metrics.invalid(convention.name)
-            return context.render(INVALID, convention.profile, accept, str(error))
-        decision = await service.judge(query, credentials, service.snapshot, convention.name)
-        answer = context.render(decision.verdict, convention.profile, accept)
-        return Answer(answer.status, (*answer.headers, ("X-Decision-Id", decision.id)), answer.body)
+            decision, message = service.refuse(error, convention.name), str(error)
+        else:
+            decision = await service.judge(query, credentials, service.snapshot, convention.name)
+        answer = context.render(decision.verdict, convention.profile, accept, message)
+        return replace(answer, headers=(*answer.headers, ("X-Decision-Id", decision.id)))
 
     return handle

@@ -1,0 +1,74 @@
+"""`pdp check`: everything that is wrong with a policy directory, at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdp.cli.directory import downgrade, load_leniently
+from pdp.cli.options import Config, Directory, policy_directory
+from pdp.cli.problems import Format, show, show_github, show_json
+from pdp.cli.terminal import say
+from pdp.errors import ConfigurationError, Problem, Severity
+from pdp.policy.snapshot import Snapshot
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command("check")
+def check(
+    directory: Directory = None,
+    *,
+    config: Config = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Warnings fail the check, too.")
+    ] = False,
+    format_: Annotated[
+        Format, typer.Option("--format", help="How to write problems down.")
+    ] = Format.TEXT,
+) -> None:
+    """Find every problem of a policy directory, by file, line and code.
+
+    Exits with 1 if there are errors. For example:
+
+    pdp check policies --strict
+    """
+    place = policy_directory(directory)
+    problems, snapshot = _find(place, config)
+    if format_ is Format.JSON:
+        show_json(problems)
+    elif format_ is Format.GITHUB:
+        show_github(problems, place, config)
+    else:
+        _show(problems, snapshot)
+    if any(strict or problem.severity is Severity.ERROR for problem in problems):
+        raise typer.Exit(1)
+
+
+def _find(directory: Path, config: Path | None) -> tuple[list[Problem], Snapshot | None]:
+    """All problems; a directory that is none is no policy to check: exit 3."""
+    try:
+        loaded = load_leniently(directory, config)
+    except ConfigurationError as error:
+        if not directory.is_dir():
+            raise
+        return downgrade(error.problems), None
+    return list(loaded.warnings), loaded.snapshot
+
+
+def _show(problems: list[Problem], snapshot: Snapshot | None) -> None:
+    for problem in problems:
+        show(problem)
+    if problems or snapshot is None:
+        errors = sum(problem.severity is Severity.ERROR for problem in problems)
+        say(f"{count(errors, 'error')}, {count(len(problems) - errors, 'warning')}")
+        return
+    layers, rules = len(snapshot.layers), sum(len(layer.rows) for layer in snapshot.layers)
+    say(("no problems", "bold green"), f": {count(layers, 'layer')}, {count(rules, 'rule')}")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 rule`, `2 rules`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,53 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Directory = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DIR]",
+        show_default=False,
+        help="The policy directory; else PDP_POLICIES, else ./policies.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        envvar="PDP_CONFIG",
+        show_default=False,
+        help="The operator's file, where it is not the directory's own pdp.toml.",
+    ),
+]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        metavar="HOST:PORT",
+        show_default=False,
+        help="Where gateways ask; also unix:/path. Else PDP_LISTEN, else 127.0.0.1:7373.",
+    ),
+]
+AdminListen = Annotated[
+    str | None,
+    typer.Option(
+        "--admin-listen",
+        metavar="HOST:PORT",
+        show_default=False,
+        help="Where operators ask. Else PDP_ADMIN_LISTEN, else 127.0.0.1:7374.",
+    ),
+]
+
+
+def policy_directory(directory: Path | None, policies: Path | None = None) -> Path:
+    """The directory meant by DIR, `--policies`, the environment, or nothing at all."""
+    if directory is not None and policies is not None:
+        raise typer.BadParameter("give either DIR or --policies, not both")
+    return directory or policies or Path(os.environ.get("PDP_POLICIES") or "policies")

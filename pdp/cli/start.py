@@ -1,0 +1,78 @@
+"""`pdp serve`: loads everything first, and only then opens a port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdp.cli.options import AdminListen, Config, Directory, Listen, policy_directory
+from pdp.cli.problems import show
+from pdp.cli.serve import serve
+from pdp.cli.terminal import give_up
+from pdp.runtime.load import Loaded, load
+from pdp.runtime.logs import configure_logging
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command("serve")
+def start(
+    directory: Directory = None,
+    *,
+    policies: Annotated[
+        Path | None,
+        typer.Option("--policies", metavar="DIR", show_default=False, help="The same as DIR."),
+    ] = None,
+    listen: Listen = None,
+    admin_listen: AdminListen = None,
+    config: Config = None,
+    trust_network: Annotated[
+        bool | None,
+        typer.Option(
+            "--trust-network",
+            show_default=False,
+            help="Off loopback, whoever reaches the port may ask. Else PDP_TRUST_NETWORK.",
+        ),
+    ] = None,
+) -> None:
+    """Answer gateways and services until SIGTERM or Ctrl-C.
+
+    A flag wins over its PDP_* variable, and that over the file. For example:
+
+    pdp serve policies --listen 127.0.0.1:7373
+    """
+    place = policy_directory(directory, policies)
+    flags = {"listen": listen, "admin_listen": admin_listen, "trust_network": trust_network}
+    given = {name: value for name, value in flags.items() if value is not None}
+    loaded = load(place, config, os.environ, given)
+    for problem in loaded.warnings:
+        show(problem, error=True)
+    run(loaded)
+
+
+def run(loaded: Loaded, ready: Callable[[], None] | None = None) -> None:
+    """Serve until told to stop; leaves with 4 if it cannot listen."""
+    configure_logging(sys.stderr)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(loaded, ready=ready))
+    except OSError as error:
+        where = f"{loaded.server.listen} and {loaded.server.admin_listen}"
+        help_ = "is another process there already? choose others with --listen and --admin-listen"
+        give_up(f"cannot listen on {where}: {error.strerror or error}", 4, help_)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The quicker loop where there is one."""
+    if find_spec("uvloop") is None:  # pragma: no cover - not on Windows
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop

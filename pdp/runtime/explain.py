@@ -1,0 +1,103 @@
+"""One decision with everything that it rests on, for trusted eyes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from pdp.model import ANONYMOUS, Identity, Method, Outcome, Query, Reason, Rejected, Verdict
+from pdp.pipeline import decide
+from pdp.policy.explain import (
+    LayerRuling,
+    RolePath,
+    RuleText,
+    covering,
+    role_paths,
+    rule_text,
+    rulings,
+)
+from pdp.policy.snapshot import Snapshot
+
+MOST_RULES: Final = 20  # that an explanation lists as covering the resource
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, as far as it was established; all roles, inherited ones included."""
+
+    id: str
+    type: str
+    method: Method
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict and its grounds.
+
+    `layers` hold each layer's own ruling: the guards that come before authentication only, if
+    there is no subject. `anonymous` is what the grants give everybody. `covered_by` lists the
+    rules, MOST_RULES at most, that speak of the resource for some subject and action.
+    `time` is in Unix seconds.
+    """
+
+    verdict: Outcome
+    status: int
+    reason: Reason
+    layer: str | None
+    rule: RuleText | None
+    subject: Asker | None
+    action: str
+    resource: str
+    layers: tuple[LayerRuling, ...]
+    anonymous: tuple[LayerRuling, ...]
+    role_paths: tuple[RolePath, ...]
+    concealed: bool
+    covered: bool
+    covered_by: tuple[RuleText, ...]
+    time: float
+    policy_revision: str
+
+
+def explain(
+    query: Query, identity: Identity | Rejected, snapshot: Snapshot, now: float
+) -> Explanation:
+    """The decision of `pipeline.decide` for the same arguments, explained; pure."""
+    verdict = decide(query, identity, snapshot, now)
+    public = snapshot.facts(query, ANONYMOUS, now)
+    asker = _asker(identity, verdict)
+    facts = public if asker is None else snapshot.facts(query, asker, now)
+    layers = snapshot.early_guards if asker is None else snapshot.layers
+    known = asker is not None and asker.method is not Method.NONE
+    return Explanation(
+        verdict=verdict.outcome,
+        status=verdict.status,
+        reason=verdict.reason,
+        layer=verdict.layer,
+        rule=_deciding(verdict, snapshot),
+        subject=asker and Asker(asker.id, asker.type, asker.method, snapshot.roles(facts)),
+        action=query.action.name,
+        resource=query.resource.id,
+        layers=rulings(layers, facts),
+        anonymous=rulings(snapshot.grants, public) if known else (),
+        role_paths=role_paths(layers, facts) if known else (),
+        concealed=snapshot.concealed(query),
+        covered=snapshot.covered(facts),
+        covered_by=tuple(islice(covering(snapshot.grants, facts), MOST_RULES)),
+        time=now,
+        policy_revision=snapshot.revision,
+    )
+
+
+def _asker(identity: Identity | Rejected, verdict: Verdict) -> Identity | None:
+    """The identity, unless it was refused: by its credential, or for its name."""
+    if isinstance(identity, Rejected):
+        return None
+    refused = verdict.outcome is Outcome.UNAUTHENTICATED and verdict.identity is None
+    return None if refused else identity
+
+
+def _deciding(verdict: Verdict, snapshot: Snapshot) -> RuleText | None:
+    layer = next((layer for layer in snapshot.layers if layer.name == verdict.layer), None)
+    return layer and rule_text(layer, verdict.rule)

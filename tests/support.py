@@ -1,0 +1,79 @@
+"""A real PDP on real ports, with an issuer whose key the tests hold."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from pdp.cli.serve import running
+from pdp.runtime.load import load
+from pdp.runtime.service import Service
+
+VERDICTS = Path(__file__).parent / "verdicts" / "policies"
+KEY = Ed25519PrivateKey.generate()
+PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+ISSUER = "https://idp.test/"
+
+
+def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:
+    """A token of the test issuer, good for an hour unless `claims` say otherwise."""
+    now = time.time()
+    payload = {"iss": ISSUER, "aud": "api", "sub": sub, "exp": now + 3600, **claims}
+    return jwt.encode(payload, key, algorithm="EdDSA")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def copy_policies(directory: Path, source: Path = VERDICTS) -> Path:
+    """A policy directory of one's own, with the key of these tests."""
+    target = directory / "policies"
+    shutil.copytree(source, target)
+    (target / "issuer.pem").write_bytes(PEM)
+    return target
+
+
+@dataclass(frozen=True)
+class Running:
+    """A PDP that answers, and a client."""
+
+    service: Service
+    session: aiohttp.ClientSession
+    url: str
+    admin: str
+
+    async def ask(
+        self, method: str, path: str, *, admin: bool = False, **options: Any
+    ) -> tuple[aiohttp.ClientResponse, bytes]:
+        base = self.admin if admin else self.url
+        async with self.session.request(method, base + path, **options) as response:
+            return response, await response.read()
+
+
+@contextlib.asynccontextmanager
+async def pdp(
+    directory: Path,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    **flags: Any,
+) -> AsyncIterator[Running]:
+    """Serve `directory` on free loopback ports."""
+    listen, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    places = {"listen": listen, "admin_listen": admin, **flags}
+    loaded = load(directory, config, environment or {}, places)
+    async with running(loaded) as service, aiohttp.ClientSession() as session:
+        yield Running(service, session, f"http://{listen}", f"http://{admin}")

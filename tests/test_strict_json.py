@@ -1,0 +1,64 @@
+"""JSON that two parsers could read differently is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pdp import strict_json
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "not JSON, at byte 0"),
+        (b'{"a":1,"a":2}', "a member occurs twice"),
+        (b'{"x":{"a":1,"a":2}}', "a member occurs twice"),
+        (b"NaN", "NaN and Infinity are not JSON"),
+        (b"[-Infinity]", "NaN and Infinity are not JSON"),
+        (b"1e999", "a number is out of range"),
+        (b'"\xff"', "not UTF-8"),
+        ('"é"'.encode("utf-16"), "not UTF-8"),
+        (b"\xef\xbb\xbf{}", "starts with a byte-order mark"),
+        (b'"\\ud800"', "a lone surrogate is not a character"),
+        (b'{"\\udfff":1}', "a lone surrogate is not a character"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 990 + b'"\\u0041"' + b"]" * 990, "nested too deeply"),
+        (b"{} {}", "not JSON, at byte 3"),
+        (b"'secret'", "not JSON, at byte 0"),
+        (b"9" * 5000, "a number is out of range"),
+    ],
+)
+def test_odd_json_is_refused_without_quoting_it(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message) as caught:
+        strict_json.loads(data)
+    assert "secret" not in str(caught.value)
+
+
+@given(VALUES)
+def test_good_json_is_what_it_was(value: object) -> None:
+    try:
+        data = json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return
+    assert strict_json.loads(data) == value
+
+
+@given(st.binary())
+def test_nothing_but_value_error_is_raised(data: bytes) -> None:
+    try:
+        strict_json.loads(data)
+    except ValueError as error:
+        assert str(error)

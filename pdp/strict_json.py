@@ -25,8 +25,15 @@ def _float(text: str) -> float:
     return value
 
 
+def _int(text: str) -> int:
+    if len(text) > _LONGEST_INTEGER:
+        raise ValueError("a number is out of range")
+    return int(text)
+
+
+_LONGEST_INTEGER = 1_000  # digits; Python's own bound is 4,300, and its message names the length
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_constant=_constant, parse_float=_float
+    object_pairs_hook=_members, parse_constant=_constant, parse_float=_float, parse_int=_int
 )
 
 

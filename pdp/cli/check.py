@@ -22,9 +22,7 @@ def check(
     directory: Directory = None,
     *,
     config: Config = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Warnings fail the check, too.")
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings fail the check, too.")] = False,
     format_: Annotated[
         Format, typer.Option("--format", help="How to write problems down.")
     ] = Format.TEXT,

@@ -14,9 +14,7 @@ def understand(body: QuestionBody, loaded: Loaded, *, presented: bool) -> Query:
 
     `presented` tells that there is a credential. A subject without one is vouched for.
     """
-    vouched = not presented and (
-        body.subject is not None or not loaded.authenticator.configured
-    )
+    vouched = not presented and (body.subject is not None or not loaded.authenticator.configured)
     return read_question(body, vouched=vouched, exempt=_exempt(loaded.server.exempt_targets))
 
 

@@ -68,29 +68,18 @@ def load(
     With `config`, the operator's sections come from that file and are refused in the directory.
     Values of `[server]` are taken from `flags`, then `PDP_*` of `environment`, then the file.
     """
-    environment = environment or {}
-    tables, operator_file, problems = _read_tables(directory, config)
-    overrides, found = from_environment(environment)
-    problems += found
-    server = {**_table(tables, "server"), **overrides, **(flags or {})}
-    operator = _section(_Operator, {**_only(tables, OPERATOR), "server": server}, operator_file)
-    policy = _section(_Policy, _only(tables, POLICY), SETTINGS)
-    problems += operator[1] + policy[1]
-    settings = _policy_settings(directory, policy[0])
+    operators, policy, problems = _settings(directory, config, environment or {}, flags or {})
+    file = config.name if config else SETTINGS
+    base = config.parent if config else directory
+    settings = _policy_settings(directory, policy)
     files, found = _policy_files(directory, settings)
     problems += found
-    operators = operator[0]
-    problems += check_server(operators.server, operator_file)
-    problems += check(operators.authentication, operator_file)
-    problems += check_callers(operators.callers, operator_file)
-    base = (config or directory / SETTINGS).parent
-    keys, found = key_sources(operators.authentication, operator_file, base, environment)
+    keys, found = key_sources(operators.authentication, file, base, environment or {})
     problems += found
     callers, found = load_callers(operators.callers, base)
     problems += found
-    snapshot, found = build_snapshot(
-        files, settings, _credentialing(operators.authentication), SETTINGS
-    )
+    credentialing = _credentialing(operators.authentication)
+    snapshot, found = build_snapshot(files, settings, credentialing, SETTINGS)
     problems += found
     if snapshot is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigurationError(problems)
@@ -104,6 +93,27 @@ def load(
         callers=callers,
         warnings=tuple(problems),
     )
+
+
+def _settings(
+    directory: Path,
+    config: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, Any],
+) -> tuple[_Operator, _Policy, list[Problem]]:
+    """All sections, checked one by one and against each other."""
+    tables, file, problems = _read_tables(directory, config)
+    overrides, found = from_environment(environment)
+    problems += found
+    server = {**_table(tables, "server"), **overrides, **flags}
+    operator, found = _section(_Operator, {**_only(tables, OPERATOR), "server": server}, file)
+    problems += found
+    policy, found = _section(_Policy, _only(tables, POLICY), SETTINGS)
+    problems += found
+    problems += check_server(operator.server, file)
+    problems += check(operator.authentication, file)
+    problems += check_callers(operator.callers, file)
+    return operator, policy, problems
 
 
 def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], str, list[Problem]]:

@@ -27,7 +27,7 @@ def check(
         Format, typer.Option("--format", help="How to write problems down.")
     ] = Format.TEXT,
 ) -> None:
-    """Find every problem of a policy directory, by file, line and code.
+    """Find every problem of a policy directory.
 
     Exits with 1 if there are errors. For example:
 

@@ -31,19 +31,19 @@ _MODULES: Final = {
 class Commands(TyperGroup):
     """The commands, by name, in the order in which one meets them."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
         """Every command's name."""
         return list(_MODULES)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer's signature
         """The command of this name, or None."""
         if cmd_name not in _MODULES:
             return None
         module = import_module(f"pdp.cli.{_MODULES[cmd_name]}")
         return typer.main.get_command(module.app)
 
-    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """The command, run; whoever called sees every problem of a configuration, and a 3."""
+    def invoke(self, ctx: Any) -> Any:
+        """The command, run; whoever called sees what cannot be loaded, and a 3."""
         try:
             return super().invoke(ctx)
         except ConfigurationError as error:
@@ -51,6 +51,12 @@ class Commands(TyperGroup):
 
             show_refusal(error)
             raise typer.Exit(3) from None
+        except BrokenPipeError:
+            raise  # whoever reads has read enough; typer ends quietly
+        except OSError as error:
+            from pdp.cli.terminal import give_up
+
+            give_up(f"{error.filename}: {(error.strerror or str(error)).lower()}", 3)
 
 
 app = typer.Typer(
@@ -92,4 +98,4 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 is no error
-    app()
+    app(prog_name="pdp")

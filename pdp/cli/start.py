@@ -63,10 +63,10 @@ def run(loaded: Loaded, ready: Callable[[], None] | None = None) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(loaded, ready=ready))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a host's name may be none at all
         where = f"{loaded.server.listen} and {loaded.server.admin_listen}"
         help_ = "is another process there already? choose others with --listen and --admin-listen"
-        give_up(f"cannot listen on {where}: {error.strerror or error}", 4, help_)
+        give_up(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}", 4, help_)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

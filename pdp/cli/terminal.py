@@ -22,8 +22,8 @@ def say(*parts: Part, error: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    """`text` with every character escaped that is neither printable, a tab nor a line feed."""
-    return "".join(c if c.isprintable() or c in "\t\n" else _escape(c) for c in text)
+    """`text` with every character escaped that is neither printable nor a tab."""
+    return "".join(c if c.isprintable() or c == "\t" else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:

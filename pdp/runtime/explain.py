@@ -76,7 +76,7 @@ def explain(
         reason=verdict.reason,
         layer=verdict.layer,
         rule=_deciding(verdict, snapshot),
-        subject=asker and Asker(asker.id, asker.type, asker.method, snapshot.roles(facts)),
+        subject=None if asker is None else _shown(asker, snapshot.roles(facts)),
         action=query.action.name,
         resource=query.resource.id,
         layers=rulings(layers, facts),
@@ -99,5 +99,11 @@ def _asker(identity: Identity | Rejected, verdict: Verdict) -> Identity | None:
 
 
 def _deciding(verdict: Verdict, snapshot: Snapshot) -> RuleText | None:
-    layer = next((layer for layer in snapshot.layers if layer.name == verdict.layer), None)
-    return layer and rule_text(layer, verdict.rule)
+    found = (
+        rule_text(layer, verdict.rule) for layer in snapshot.layers if layer.name == verdict.layer
+    )
+    return next(found, None)
+
+
+def _shown(identity: Identity, roles: tuple[str, ...]) -> Asker:
+    return Asker(identity.id, identity.type, identity.method, roles)

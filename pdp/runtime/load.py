@@ -105,8 +105,10 @@ def _settings(
     tables, file, problems = _read_tables(directory, config)
     overrides, found = from_environment(environment)
     problems += found
-    server = {**_table(tables, "server"), **overrides, **flags}
-    operator, found = _section(_Operator, {**_only(tables, OPERATOR), "server": server}, file)
+    server = tables.get("server", {})
+    if isinstance(server, Mapping):
+        tables = {**tables, "server": {**server, **overrides, **flags}}
+    operator, found = _section(_Operator, _only(tables, OPERATOR), file)
     problems += found
     policy, found = _section(_Policy, _only(tables, POLICY), SETTINGS)
     problems += found
@@ -154,11 +156,6 @@ def _read_toml(path: Path, name: str, *, optional: bool) -> tuple[dict[str, Any]
 
 def _only(table: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: table[name] for name in names if name in table}
-
-
-def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = tables.get(name, {})
-    return found if isinstance(found, Mapping) else {}
 
 
 def _section(kind: type[S], table: Mapping[str, Any], file: str) -> tuple[S, list[Problem]]:

@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from pdp.errors import RequestError
 from pdp.model import Answer
+from pdp.runtime.settings import is_local
 from pdp.surfaces import ops
 from pdp.surfaces.bodies import TooLarge
 from pdp.surfaces.callers import CallerUnknown, caller_unknown
@@ -44,12 +45,14 @@ def public_routes(context: Context) -> Routes:
 
 
 def admin_routes(context: Context) -> Routes:
-    """What administrators and probes ask, on a listener of its own."""
-    return {
-        "/metrics": (_GET, ops.metrics(context)),
-        "/v1/policy": (_GET, ops.policy(context)),
-        **_health(context),
-    }
+    """What administrators and probes ask, on a listener of its own.
+
+    Off loopback only health and metrics answer: the rest tells what the policy says.
+    """
+    harmless: Routes = {"/metrics": (_GET, ops.metrics(context)), **_health(context)}
+    if not is_local(context.service.loaded.server.admin_listen):
+        return harmless
+    return {**harmless, "/v1/policy": (_GET, ops.policy(context))}
 
 
 def _health(context: Context) -> Routes:

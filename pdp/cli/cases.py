@@ -1,0 +1,78 @@
+"""Judges cases by the pipeline, and says where verdict and expectation differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pdp.cli.case_file import FILE, Case
+from pdp.cli.question import understand
+from pdp.errors import ConfigurationError, Problem, RequestError
+from pdp.identity.claims import identify
+from pdp.model import STATUS, Identity, Outcome, Query, Reason, Rejected
+from pdp.pipeline import decide
+from pdp.runtime.load import Loaded
+from pdp.surfaces.questions import vouched_identity
+
+_HOUR = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """What came out; `rule` is `file:line`, `detail` says what could not be understood."""
+
+    status: int
+    reason: Reason
+    rule: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A case with its outcome."""
+
+    case: Case
+    actual: Actual
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything that is expected came out."""
+        wanted, got = self.case.expect, self.actual
+        return (
+            wanted.status == got.status
+            and wanted.reason in (None, got.reason)
+            and wanted.rule in (None, got.rule)
+        )
+
+
+def judge(case: Case, loaded: Loaded, now: float) -> Result:
+    """The verdict on one case at `now`, in Unix seconds, as any surface would give it.
+
+    ConfigurationError for a token where no issuer is configured to have issued it.
+    """
+    try:
+        query = understand(case.question, loaded, presented=case.token is not None)
+    except RequestError as error:
+        status = STATUS[Outcome.BAD_REQUEST]
+        return Result(case, Actual(status, Reason.REQUEST_INVALID, detail=str(error)))
+    verdict = decide(query, _identity(case, query, loaded, now), loaded.snapshot, now)
+    rule = str(verdict.rule) if verdict.rule else None
+    return Result(case, Actual(verdict.status, verdict.reason, rule))
+
+
+def _identity(case: Case, query: Query, loaded: Loaded, now: float) -> Identity | Rejected:
+    return vouched_identity(query) if case.token is None else _bearer(case, loaded, now)
+
+
+def _bearer(case: Case, loaded: Loaded, now: float) -> Identity | Rejected:
+    """Who a token with these claims, signed well by the issuer they name, would make it."""
+    issuers = {issuer.issuer: issuer for issuer in loaded.authentication.issuers}
+    if not issuers:
+        message = "a `token` is given, but no issuer is configured"
+        help_ = "name a `subject`, or add [[authentication.issuers]]"
+        raise ConfigurationError([Problem(FILE, case.line, "no-issuer", message, help_)])
+    claims: dict[str, Any] = {"iss": next(iter(issuers)), **(case.token or {})}
+    issuer = issuers.get(claims["iss"]) if isinstance(claims["iss"], str) else None
+    if issuer is None:
+        return Rejected(Reason.ISSUER_UNKNOWN)
+    return identify({"aud": issuer.audiences[0], "exp": now + _HOUR, **claims}, issuer, now)

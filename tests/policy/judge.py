@@ -1,0 +1,199 @@
+"""The judge: what a freshly built pycasbin enforcer says of a policy, beside what ours says."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import casbin
+from casbin.persist import Adapter
+from casbin.persist.adapter import load_policy_line
+from casbin.util import SimpleEval, generate_g_function, util
+
+from pdp.errors import Problem
+from pdp.model import Entity, Identity, Method, Query
+from pdp.model import Action as AskedAction
+from pdp.policy.build import build_layer
+from pdp.policy.effect import Decision
+from pdp.policy.facts import Facts, gather
+from pdp.policy.layer import Layer, Ruling
+from pdp.policy.settings import LayerSettings
+from pdp.policy.shape import read_shape
+from pdp.policy.text import read_model, read_rows
+
+ALLOW_OVERRIDE = "some(where (p.eft == allow))"
+DENY_OVERRIDE = "!some(where (p.eft == deny))"
+ALLOW_AND_DENY = "some(where (p.eft == allow)) && !some(where (p.eft == deny))"
+PRIORITY = "priority(p.eft) || deny"
+SUBJECT_PRIORITY = "subjectPriority(p.eft) || deny"
+
+
+def model_text(
+    matcher: str,
+    *,
+    request: str = "sub, obj, act",
+    policy: str = "sub, obj, act",
+    effect: str = ALLOW_OVERRIDE,
+    roles: str = "",
+) -> str:
+    """A model from its parts; `roles` are whole lines, `g = _, _` and the like."""
+    heading = f"[role_definition]\n{roles}\n\n" if roles else ""
+    return (
+        f"[request_definition]\nr = {request}\n\n[policy_definition]\np = {policy}\n\n"
+        f"{heading}[policy_effect]\ne = {effect}\n\n[matchers]\nm = {matcher}\n"
+    )
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A model with its rows, and how our layer is told to read them."""
+
+    model: str
+    rows: str
+    section: str = ""
+    request: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question; `context` holds the facts that tokens beside sub, obj and act are filled of."""
+
+    sub: str = "alice"
+    obj: str = "/"
+    act: str = "GET"
+    context: Mapping[str, Any] = field(default_factory=dict)
+    sub_properties: Mapping[str, Any] = field(default_factory=dict)
+    obj_properties: Mapping[str, Any] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    domain: str | None = None
+
+
+class Thing(str):
+    """A token as pycasbin gets it: the id, with the properties as attributes."""
+
+    def __new__(cls, text: str, properties: Mapping[str, Any]) -> Thing:  # noqa: PYI034
+        thing = super().__new__(cls, text)
+        thing.__dict__.update(properties)
+        return thing
+
+
+class Unfilled:
+    """A token that nothing fills: whatever looks at it fails."""
+
+    __hash__ = object.__hash__
+
+    def _fail(self, *_: object) -> NoReturn:
+        raise TypeError
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __str__ = __bool__ = _fail
+    __contains__ = __len__ = __getitem__ = _fail
+
+
+class TextAdapter(Adapter):  # type: ignore[misc]
+    """Casbin's FileAdapter without the file."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def load_policy(self, model: Any) -> None:
+        for line in self.text.split("\n"):
+            load_policy_line(line.strip(), model)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """pycasbin logs every decision, and parses matchers with warnings about their literals."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def fresh_enforcer(policy: Policy) -> casbin.Enforcer:
+    with silence():
+        model = casbin.Enforcer.new_model(text=policy.model)
+        return casbin.Enforcer(model, TextAdapter(policy.rows))
+
+
+def build(policy: Policy, kind: str = "guard") -> tuple[Layer | None, list[Problem]]:
+    """Our layer; as a guard, because a guard may have any of the five effects."""
+    settings = LayerSettings(
+        name="layer",
+        kind=kind,  # type: ignore[arg-type]
+        model="model.conf",
+        policy="policy.csv",
+        section=policy.section,  # type: ignore[arg-type]
+        request=dict(policy.request),
+    )
+    text = read_shape(
+        settings, read_model(policy.model, "model.conf"), read_rows(policy.rows, "policy.csv")
+    )
+    return build_layer(text, "pdp.toml")
+
+
+def layer_of(policy: Policy, kind: str = "guard") -> Layer:
+    layer, problems = build(policy, kind)
+    assert layer is not None, problems
+    return layer
+
+
+def facts_of(ask: Ask, authenticated_role: str | None = None) -> Facts:
+    query = Query(
+        AskedAction(ask.act),
+        Entity("resource", ask.obj, ask.obj_properties),
+        ask.context,
+        Entity("user", ask.sub, ask.sub_properties),
+        vouched=True,
+    )
+    identity = Identity(ask.sub, method=Method.VOUCHED, roles=ask.roles, domain=ask.domain)
+    return gather(query, identity, {}, time.time(), authenticated_role)
+
+
+def values_of(enforcer: casbin.Enforcer, ask: Ask, section: str = "") -> list[Any]:
+    """What pycasbin is given for the tokens of its request definition."""
+    known = {
+        "sub": Thing(ask.sub, ask.sub_properties),
+        "obj": Thing(ask.obj, ask.obj_properties),
+        "act": ask.act,
+    }
+    tokens = [token.split("_", 1)[1] for token in enforcer.model["r"]["r" + section].tokens]
+    return [known[t] if t in known else ask.context.get(t, Unfilled()) for t in tokens]
+
+
+def pycasbin_says(enforcer: casbin.Enforcer, ask: Ask, section: str = "") -> bool | None:
+    """True or False, or None where it raises."""
+    values = values_of(enforcer, ask, section)
+    if section:
+        values.insert(0, enforcer.new_enforce_context(section))
+    try:
+        with silence():
+            return bool(enforcer.enforce(*values))
+    except Exception:  # noqa: BLE001 - whatever it raises, it gave no answer
+        return None
+
+
+def evaluate(enforcer: casbin.Enforcer, expression: str, names: Mapping[str, Any]) -> Any:
+    """One expression by itself, as pycasbin's evaluator finds it; raises what that raises."""
+    functions = dict(enforcer.fm.get_functions())
+    for key, assertion in (enforcer.model["g"] or {}).items():
+        functions[key] = generate_g_function(assertion.rm)
+    text = util.escape_assertion(expression)
+    with silence():
+        text = text.replace("&&", "and").replace("||", "or")
+        return SimpleEval(text, functions).eval(dict(names))
+
+
+def ours(layer: Layer, ask: Ask) -> Ruling:
+    return layer.judge(facts_of(ask))
+
+
+def allows(layer: Layer, ask: Ask) -> bool:
+    return ours(layer, ask).decision is Decision.ALLOW

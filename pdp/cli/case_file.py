@@ -12,6 +12,7 @@ import yaml
 
 from pdp import strict_json
 from pdp.cli.times import parse_time
+from pdp.cli.yaml_text import member, parse_yaml
 from pdp.config import decode, unknown_keys
 from pdp.errors import ConfigurationError, Problem, RequestError
 from pdp.model import Reason
@@ -62,30 +63,12 @@ class CaseFile:
     cases: tuple[Case, ...]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML whose values are those of JSON: a time stays a text, no key occurs twice."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own form
-        first: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = "a key occurs twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-        return super().construct_mapping(node, deep)
-
-
 def read_cases(directory: Path) -> CaseFile:
     """The cases of a policy directory, or ConfigurationError with every problem of the file."""
     data, problems = read_file(directory / FILE, FILE)
     if data is None:
         raise ConfigurationError(problems)
-    node, value = _parse(data)
+    node, value = parse_yaml(data, FILE)
     entries, lines, now, problems = _entries(node, value)
     cases: list[Case] = []
     for index, (entry, line) in enumerate(zip(entries, lines, strict=True)):
@@ -95,19 +78,6 @@ def read_cases(directory: Path) -> CaseFile:
     if problems:
         raise ConfigurationError(problems)
     return CaseFile(now, tuple(cases))
-
-
-def _parse(data: bytes) -> tuple[yaml.Node | None, Any]:
-    try:
-        loader = _Loader(data.decode("utf-8-sig"))
-        node = loader.get_single_node()
-        return node, None if node is None else loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        why = getattr(error, "problem", None) or getattr(error, "reason", type(error).__name__)
-        line = mark.line + 1 if mark else None
-        problem = Problem(FILE, line, "bad-yaml", f"is not YAML: {why}")
-        raise ConfigurationError([problem]) from error
 
 
 def _entries(
@@ -121,15 +91,10 @@ def _entries(
         now, found = _now(value)
         problems += found
         value = value.get("cases")
-        node = _member(node, "cases")
+        node = member(node, "cases")
     if not isinstance(value, list) or not value or not isinstance(node, yaml.SequenceNode):
         return [], [], now, [*problems, Problem(FILE, None, "no-cases", "has no cases", _SHAPE)]
     return value, [item.start_mark.line + 1 for item in node.value], now, problems
-
-
-def _member(node: yaml.Node | None, name: str) -> yaml.Node | None:
-    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return next((value for key, value in pairs if key.value == name), None)
 
 
 def _now(value: dict[Any, Any]) -> tuple[float | None, list[Problem]]:

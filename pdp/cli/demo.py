@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import typer
 
+from pdp.cli.curl import ADDRESS, REQUESTS, command, curl, native_curl
 from pdp.cli.minting import SigningKey, fresh_key, pem_pair, sign
 from pdp.cli.options import AdminListen, Listen
 from pdp.cli.start import run
@@ -32,23 +31,6 @@ USERS: Final[Mapping[str, tuple[str, ...]]] = {
     "erin": (),
 }
 _DAY: Final = 86_400
-_ADDRESS: Final = "203.0.113.9"
-
-
-class _Request(NamedTuple):
-    method: str
-    path: str
-    user: str | None
-    status: int
-    why: str
-
-
-_REQUESTS: Final = (
-    _Request("GET", "/invoices/7", "alice", 200, "a member may read invoices"),
-    _Request("GET", "/invoices/7", None, 401, "logging in would help"),
-    _Request("DELETE", "/invoices/7", "alice", 403, "logging in would not help"),
-    _Request("GET", "/admin", "alice", 404, "she must not learn that it exists"),
-)
 
 
 @app.command("demo")
@@ -99,13 +81,13 @@ def _show(loaded: Loaded, tokens: Mapping[str, str], *, all_tokens: bool) -> Non
     listen = loaded.server.listen
     say(("pdp demo", "bold"), f" serves the starter policy on {listen}; Ctrl-C ends it")
     say("each line is complete: copy it into another terminal")
-    for request in _REQUESTS:
+    for request in REQUESTS:
         who = request.user or "nobody"
         style = "bold green" if request.status < 400 else "bold yellow"  # noqa: PLR2004
         title = f"  {request.method} {request.path} as {who}: {request.why}"
-        _show_line((str(request.status), style), title, _curl(listen, request, tokens))
+        _show_line((str(request.status), style), title, curl(listen, request, tokens))
     title = "the whole verdict, as a service gets it"
-    _show_line(("JSON", "bold"), f" {title}", _native_curl(listen, tokens["alice"]))
+    _show_line(("JSON", "bold"), f" {title}", native_curl(listen, tokens["alice"]))
     _show_line(("why", "bold"), "  the rules, roles and layers behind it", _explain(loaded))
     if all_tokens:
         say()
@@ -115,53 +97,12 @@ def _show(loaded: Loaded, tokens: Mapping[str, str], *, all_tokens: bool) -> Non
     say("every decision is logged below, with its reason")
 
 
-def _show_line(label: tuple[str, str], title: str, command: str) -> None:
+def _show_line(label: tuple[str, str], title: str, line: str) -> None:
     say()
     say(label, title)
-    say(command)
-
-
-def _curl(listen: str, request: _Request, tokens: Mapping[str, str]) -> str:
-    """The question as a gateway puts it to `/authz/forward`; prints the status alone."""
-    headers = {
-        "X-Forwarded-Method": request.method,
-        "X-Forwarded-Uri": request.path,
-        "X-Forwarded-Host": "invoices.example.com",
-        "X-Forwarded-For": _ADDRESS,
-        "X-Forwarded-Proto": "https",
-    }
-    if request.user:
-        headers["Authorization"] = f"Bearer {tokens[request.user]}"
-    given = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    place = _address(listen, "/authz/forward")
-    return _command("curl", "-s", "-o", "/dev/null", "-w", r"%{http_code}\n", *given, *place)
-
-
-def _native_curl(listen: str, token: str) -> str:
-    question = {
-        "token": token,
-        "action": "DELETE",
-        "resource": "/invoices/7",
-        "context": {"ip": _ADDRESS},
-    }
-    place = _address(listen, "/v1/decision")
-    given = ("-H", "Content-Type: application/json", "-d", json.dumps(question))
-    return _command("curl", "-s", "-w", r"\n", *given, *place)
+    say(line)
 
 
 def _explain(loaded: Loaded) -> str:
     asked = ("--subject", "alice", "--action", "DELETE", "--resource", "/invoices/7")
-    return _command("pdp", "explain", str(loaded.directory), *asked, "--ip", _ADDRESS)
-
-
-def _address(listen: str, path: str) -> tuple[str, ...]:
-    place = parse_listen(listen)
-    if isinstance(place, str):
-        return "--unix-socket", place, f"http://localhost{path}"
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(place[0], place[0])  # noqa: S104
-    host = f"[{host}]" if ":" in host else host
-    return (f"http://{host}:{place[1]}{path}",)
-
-
-def _command(*words: str) -> str:
-    return " ".join(shlex.quote(word) for word in words)
+    return command("pdp", "explain", str(loaded.directory), *asked, "--ip", ADDRESS)

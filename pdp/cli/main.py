@@ -56,7 +56,7 @@ class Commands(TyperGroup):
         except OSError as error:
             from pdp.cli.terminal import give_up
 
-            give_up(f"{error.filename}: {(error.strerror or str(error)).lower()}", 3)
+            give_up(f"{error.filename}: {(error.strerror or '').lower()}", 3)
 
 
 app = typer.Typer(

@@ -44,7 +44,8 @@ def compile_key_match(pattern: str) -> Match:
     prefix, star, _ = pattern.partition("*")
     if not star:
         return lambda value: bool(value == pattern)
-    return lambda value: bool(value.startswith(prefix))
+    # Not `startswith`: Casbin slices, so that a list is no match instead of an error.
+    return lambda value: bool(value[: len(prefix)] == prefix)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -113,6 +114,12 @@ def _address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 def compile_glob_match(pattern: str) -> Match:
     """A shell pattern with `**` and braces, as wcmatch reads it for pycasbin."""
     match: Callable[[Any, str], Any] = builtin_operators.glob_match
+    try:
+        match("/", pattern)
+    except (AttributeError, TypeError):
+        raise
+    except Exception as error:  # wcmatch documents none; braces can hit its limit
+        raise ValueError(f"is not a shell pattern: {error}") from None
     return lambda value: bool(match(value, pattern))
 
 

@@ -15,7 +15,7 @@ from pdp.errors import Problem
 from pdp.policy.text import Definition
 
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<op>&&|\|\||!(?!=))|(?P<bad>[;\#])""",
+    r"""(?P<text>"{3}.*?"{3}|'{3}.*?'{3}|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<op>&&|\|\||!(?!=))|(?P<bad>[;\#])""",
     re.VERBOSE,
 )
 _WORDS = {"&&": " and ", "||": " or ", "!": " not "}

@@ -1,0 +1,150 @@
+"""`pdp check` and the three forms of its problems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from cli_runs import SECRET_ISSUER, STARTER, copy_starter, pdp, process, write_pair
+
+from pdp.cli.problems import annotation
+from pdp.cli.terminal import printable
+from pdp.errors import Problem, Severity
+
+
+def test_the_starter_has_no_problems() -> None:
+    found = pdp("check", STARTER, "--strict")
+    assert (found.code, found.out) == (0, "no problems: 5 layers, 20 rules\n")
+
+
+def test_one_is_singular(tmp_path: Path) -> None:
+    assert pdp("check", write_pair(tmp_path)).out == "no problems: 1 layer, 1 rule\n"
+
+
+def test_every_problem_of_every_file_is_shown(tmp_path: Path) -> None:
+    directory = copy_starter(tmp_path)
+    (directory / "acl.csv").write_text("p, erin, /reports/*\n")
+    (directory / "rbac.conf").write_text((directory / "rbac.conf").read_text() + " && x(r.obj)\n")
+    found = pdp("check", directory)
+    assert found.code == 1
+    assert "acl.csv:1 " in found.out
+    assert "rbac.conf:" in found.out
+    assert "^" in found.out
+    assert "    help: " in found.out
+    assert found.out.endswith("2 errors, 0 warnings\n")
+
+
+def test_brackets_in_a_policy_are_no_markup(tmp_path: Path) -> None:
+    found = pdp("check", write_pair(tmp_path, "p, [red]x[/red] [/] :smile:\n"))
+    assert found.code == 1
+    assert "[red]x[/red] [/] :smile:" in found.out
+
+
+def test_what_would_steer_the_terminal_is_escaped(tmp_path: Path) -> None:
+    toml = '[server]\nlisten = "\\u001b[2J"\n[[layers]]\n"\\u202ex" = 1\n'
+    found = pdp("check", write_pair(tmp_path, toml=toml))
+    assert "\x1b" not in found.out
+    assert "\u202e" not in found.out
+    assert "\\u202ex" in found.out
+    assert printable("a\tb\nc\x07") == "a\tb\\nc\\x07"
+
+
+def test_long_lines_are_not_wrapped(tmp_path: Path) -> None:
+    name = "x" * 300
+    assert name in pdp("check", write_pair(tmp_path, toml=f"{name} = 1\n")).out
+
+
+def unused_roles(directory: Path) -> Path:
+    """A directory with a warning and nothing else."""
+    copied = copy_starter(directory)
+    toml = (copied / "pdp.toml").read_text().replace('roles_claim = "roles"\n', "")
+    (copied / "pdp.toml").write_text(toml)
+    return copied
+
+
+def test_warnings_fail_only_a_strict_check(tmp_path: Path) -> None:
+    directory = unused_roles(tmp_path)
+    found = pdp("check", directory)
+    assert found.code == 0
+    assert "pdp.toml roles-unused warning: " in found.out
+    assert "0 errors, 1 warning\n" in found.out
+    assert pdp("check", directory, "--strict").code == 1
+
+
+def test_a_secret_that_only_the_server_has_is_a_warning(tmp_path: Path) -> None:
+    directory = write_pair(tmp_path, toml=SECRET_ISSUER)
+    found = pdp("check", directory)
+    assert found.code == 0
+    assert "no-secret warning: " in found.out
+    assert pdp("check", directory, "--strict").code == 1
+    assert "no problems" in pdp("check", directory, env={"TEST_SECRET": "s" * 40}).out
+    weak = pdp("check", directory, env={"TEST_SECRET": "short"})
+    assert weak.code == 1
+    assert "short\n" not in weak.out
+
+
+def test_a_missing_secret_hides_no_other_problem(tmp_path: Path) -> None:
+    found = pdp("check", write_pair(tmp_path, "p, alice\n", SECRET_ISSUER))
+    assert found.code == 1
+    assert "policy.csv:1 " in found.out
+    assert found.out.endswith("1 error, 1 warning\n")
+
+
+def test_a_missing_secret_in_the_operators_file_is_a_warning_too(tmp_path: Path) -> None:
+    directory = write_pair(tmp_path / "policies")
+    config = tmp_path / "operator.toml"
+    config.write_text(SECRET_ISSUER.partition("[[layers]]")[0])
+    assert "operator.toml no-secret" in pdp("check", directory, "--config", config).out
+    assert pdp("check", directory, env={"PDP_CONFIG": str(config)}).code == 0
+
+
+def test_a_bad_variable_is_a_problem(tmp_path: Path) -> None:
+    found = pdp("check", write_pair(tmp_path), env={"PDP_MAX_BATCH": "many"})
+    assert found.code == 1
+    assert "PDP_MAX_BATCH wrong-type" in found.out
+
+
+def test_json_has_every_field(tmp_path: Path) -> None:
+    directory = write_pair(tmp_path, "p, alice\n")
+    found = pdp("check", directory, "--format", "json")
+    assert found.code == 1
+    assert {"file": "policy.csv", "line": 1, "severity": "error"}.items() <= found.json[0].items()
+    fields = {"file", "line", "column", "width", "code", "message", "help", "severity", "source"}
+    assert set(found.json[0]) == fields
+    assert pdp("check", STARTER, "--format", "json").json == []
+
+
+def test_github_gets_paths_from_where_it_is(tmp_path: Path) -> None:
+    write_pair(tmp_path / "policies", "p, alice\n")
+    found = process("check", "policies", "--format", "github", cwd=tmp_path)
+    assert found.code == 1
+    assert found.out.startswith("::error file=policies/policy.csv,line=1,")
+    assert process("check", STARTER, "--format", "github", cwd=tmp_path).out == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "path"), [("operator.toml", "operator.toml"), ("conf/nowhere.toml", "conf/nowhere")]
+)
+def test_github_finds_the_operators_file(tmp_path: Path, config: str, path: str) -> None:
+    write_pair(tmp_path / "policies")
+    (tmp_path / "operator.toml").write_text("layers = []\n")
+    args = ("check", "policies", "--format", "github", "--config", config)
+    found = process(*args, cwd=tmp_path)
+    assert found.out.startswith(f"::error file={path}")
+
+
+def test_github_is_told_of_what_is_no_file(tmp_path: Path) -> None:
+    write_pair(tmp_path / "policies")
+    args = ("check", "policies", "--format", "github")
+    found = process(*args, cwd=tmp_path, PDP_MAX_BATCH="many")
+    assert found.out.startswith("::error file=PDP_MAX_BATCH,title=wrong-type::")
+
+
+def test_an_annotation_cannot_be_broken_out_of() -> None:
+    problem = Problem(
+        "f", 3, "a:b", "100%\r\n::error::x", "more", Severity.WARNING, column=7, source="s"
+    )
+    assert annotation(problem, "a,b:c%\n.csv") == (
+        "::warning file=a%2Cb%3Ac%25%0A.csv,line=3,col=7,title=a%3Ab"
+        "::100%25%0D%0A::error::x%0Amore"
+    )

@@ -59,7 +59,7 @@ class Service:
         self, query: Query, credentials: Credentials, snapshot: Snapshot, surface: str
     ) -> Decision:
         """The verdict for a credential that is still to be verified; never raises."""
-        asked = judge(query, credentials, self._authenticate, snapshot, time.time())
+        asked = judge(query, credentials, self.authenticate, snapshot, time.time())
         return await self._record(asked, query, snapshot, surface)
 
     async def decide(
@@ -83,7 +83,8 @@ class Service:
         decisions.info("decision", extra={"facts": {**facts, "detail": verdict.detail}})
         return decision
 
-    async def _authenticate(self, credentials: Credentials, now: float) -> Identity | Rejected:
+    async def authenticate(self, credentials: Credentials, now: float) -> Identity | Rejected:
+        """Who presented these credentials; Unavailable if that cannot be found out in time."""
         try:
             async with asyncio.timeout(self.loaded.server.authentication_seconds):
                 return await self.authenticator.authenticate(credentials, now)

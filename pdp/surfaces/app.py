@@ -12,10 +12,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from pdp.errors import RequestError
+from pdp.errors import RequestError, Unavailable
 from pdp.model import Answer
 from pdp.runtime.settings import is_local
 from pdp.surfaces import ops
+from pdp.surfaces.admin import Admin
 from pdp.surfaces.bodies import TooLarge
 from pdp.surfaces.callers import CallerUnknown, caller_unknown
 from pdp.surfaces.context import Context, plain
@@ -52,7 +53,12 @@ def admin_routes(context: Context) -> Routes:
     harmless: Routes = {"/metrics": (_GET, ops.metrics(context)), **_health(context)}
     if not is_local(context.service.loaded.server.admin_listen):
         return harmless
-    return {**harmless, "/v1/policy": (_GET, ops.policy(context))}
+    admin = Admin(context)
+    return {
+        **harmless,
+        "/v1/policy": (_GET, admin.policy),
+        "/v1/explain": (_POST, admin.explain),
+    }
 
 
 def _health(context: Context) -> Routes:
@@ -91,6 +97,8 @@ async def _answer(handler: Handler, request: web.BaseRequest) -> Answer:
         return _error(413, "too_large", "The body is over the limit.")
     except CallerUnknown:
         return caller_unknown()
+    except Unavailable as error:
+        return _error(503, "unavailable", str(error.reason))
     except Exception as error:  # noqa: BLE001 - a bug is a 503 to everybody, and a line in the log
         log.error("request failed", extra={"facts": {"error": type(error).__name__}})  # noqa: TRY400
         return _error(503, "unavailable", "The request could not be answered.")

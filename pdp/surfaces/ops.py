@@ -1,4 +1,4 @@
-"""Health, metrics and what the live policy is: for probes and administrators."""
+"""Health and metrics: for probes and for Prometheus."""
 
 from __future__ import annotations
 
@@ -60,25 +60,5 @@ def metrics(context: Context) -> Handler:
     async def handle(_request: web.BaseRequest) -> Answer:
         body = context.service.metrics.exposition()
         return plain(200, body, "text/plain; version=0.0.4; charset=utf-8")
-
-    return handle
-
-
-def policy(context: Context) -> Handler:
-    """What is live: the revision, and each layer with its kind and number of rules."""
-
-    async def handle(_request: web.BaseRequest) -> Answer:
-        snapshot = context.service.snapshot
-        layers = [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "effect": layer.effect.name,
-                "rules": len(layer.rows),
-                "depends": sorted(layer.depends),
-            }
-            for layer in snapshot.layers
-        ]
-        return _json(200, {"policy_revision": snapshot.revision, "layers": layers})
 
     return handle

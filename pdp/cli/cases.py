@@ -55,12 +55,13 @@ def judge(case: Case, loaded: Loaded, now: float) -> Result:
     except RequestError as error:
         status = STATUS[Outcome.BAD_REQUEST]
         return Result(case, Actual(status, Reason.REQUEST_INVALID, detail=str(error)))
-    verdict = decide(query, _identity(case, query, loaded, now), loaded.snapshot, now)
+    verdict = decide(query, identity_of(case, query, loaded, now), loaded.snapshot, now)
     rule = str(verdict.rule) if verdict.rule else None
     return Result(case, Actual(verdict.status, verdict.reason, rule))
 
 
-def _identity(case: Case, query: Query, loaded: Loaded, now: float) -> Identity | Rejected:
+def identity_of(case: Case, query: Query, loaded: Loaded, now: float) -> Identity | Rejected:
+    """Who asks: whom the token's claims make it, or the subject that is vouched for."""
     return vouched_identity(query) if case.token is None else _bearer(case, loaded, now)
 
 

@@ -13,15 +13,13 @@ from pdp.policy.matcher.calls import Call
 from pdp.policy.matcher.compile import Clause, compile_clause, eval_columns
 from pdp.policy.matcher.scope import Scope
 from pdp.policy.matcher.syntax import Expression, parse_expression
-from pdp.policy.matcher.terms import silent
+from pdp.policy.matcher.terms import Mode
 from pdp.policy.matcher.values import Context
 from pdp.policy.order import by_priority, by_subject_depth
 from pdp.policy.roles import WITH_DOMAIN, RoleGraph, build_graph
 from pdp.policy.shape import LayerText
 from pdp.policy.template import DEFAULTS, Template, compile_template
 from pdp.policy.text import Definition, Row, Span
-
-Rules = Mapping[str, Clause]
 
 
 def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list[Problem]]:
@@ -124,36 +122,42 @@ def _compile(
     text: LayerText, scope: Scope, matcher: Expression
 ) -> tuple[Clause, Context, list[Problem]]:
     context = Context(matcher, scope)
-    rules: dict[str, Clause] = {}
+    rules: dict[str, Expression | None] = {}
     problems: list[Problem] = []
     for column in eval_columns(matcher, scope):
         for row in text.rules:
             rule = row.values[scope.columns[column]]
             if rule not in rules:
-                rules[rule], found = _compile_rule(text, row, rule, context)
+                rules[rule], found = _read_rule(text, row, scope.columns[column], context)
                 problems += found
-    clause = compile_clause(context, rules)
+
+    def compiled(mode: Mode) -> dict[str, Clause]:
+        return {
+            rule: compile_clause(Context(expression, scope), None, mode)
+            for rule, expression in rules.items()
+            if expression
+        }
+
+    clause = compile_clause(context, compiled)
     return clause, context, context.problems + problems
 
 
-_NOTHING = Clause(lambda _frame, _row: None, silent, frozenset())
-
-
-def _compile_rule(
-    text: LayerText, row: Row, rule: str, outer: Context
-) -> tuple[Clause, list[Problem]]:
+def _read_rule(
+    text: LayerText, row: Row, index: int, outer: Context
+) -> tuple[Expression | None, list[Problem]]:
     """One row's rule, which must be one expression by itself: it is never spliced into text."""
-    line = ", ".join((row.ptype, *row.values))
-    span = Span(rule, ((0, row.line, line.find(rule) + 1, line),))
+    fields, rule = (row.ptype, *row.values), row.values[index]
+    before = len("".join(f"{field}, " for field in fields[: index + 1]))
+    span = Span(rule, ((0, row.line, before + 1, ", ".join(fields)),))
     definition = Definition("", row.ptype, row.line, span)
     expression, problems = parse_expression(definition, text.policy.file)
     if expression is None:
-        return _NOTHING, problems
+        return None, problems
     context = Context(expression, outer.scope)
-    clause = compile_clause(context, {})
+    compile_clause(context, None)  # for its problems; the place of `eval` decides how it is used
     outer.calls.extend(context.calls)
     outer.columns |= context.columns
-    return clause, context.problems
+    return expression, context.problems
 
 
 def _rows(text: LayerText, effect: Effect) -> tuple[PolicyRow, ...]:

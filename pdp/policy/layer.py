@@ -122,4 +122,6 @@ class Layer:
 
 
 def _token(frame: Frame, index: int | None) -> Any:
-    return UNFILLED if index is None else frame.tokens[index]
+    """The token's value; a list or an object, which no role can belong to, is UNFILLED."""
+    value = UNFILLED if index is None else frame.tokens[index]
+    return value if isinstance(value, str | int | float) else UNFILLED

@@ -20,6 +20,7 @@ SECTIONS = {
     "matchers": "m",
 }
 _STRUCTURE = re.compile(r"[,\[\]()]")
+_LINE_END = re.compile(r"\r\n|\r|\n")  # a model is read as text, a policy file by bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ def read_model(text: str, file: str) -> ModelText:
             stray.append((pending[0][0], pending[0][1].strip()))
         pending.clear()
 
-    for number, raw in enumerate(text.split("\n"), 1):
+    for number, raw in enumerate(_LINE_END.split(text), 1):
         line = raw.strip()
         if not line or line[0] in "#;":
             flush(cut=True)

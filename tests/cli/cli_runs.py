@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,10 +66,21 @@ def pdp(*args: object, stdin: str | None = None, env: Mapping[str, str] | None =
 
 def process(*args: object, cwd: Path, **env: str) -> Ran:
     """A command in a process of its own."""
-    found = subprocess.run(
-        command(*args), cwd=cwd, env=environment(env), capture_output=True, text=True, timeout=60
+    return execute(command(*args), cwd=cwd, env=environment(env))
+
+
+def execute(words: Sequence[str | bytes], *, cwd: Path | None = None, env: Any = None) -> Ran:
+    """Any program, to its end."""
+    found = subprocess.run(  # noqa: S603 - what the tests themselves say
+        words, check=False, cwd=cwd, env=env, capture_output=True, timeout=60
     )
-    return Ran(found.returncode, found.stdout, found.stderr)
+    out, err = (stream.decode(errors="replace") for stream in (found.stdout, found.stderr))
+    return Ran(found.returncode, out, err)
+
+
+def shell(line: str, *, cwd: Path | None = None) -> Ran:
+    """A line as one would paste it."""
+    return execute([shutil.which("bash") or "sh", "-c", line], cwd=cwd, env=environment({}))
 
 
 def command(*args: object) -> list[str]:
@@ -86,7 +97,7 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
 def started(*args: object, until: str, stream: str = "out", **env: str) -> Iterator[Server]:
     """A command that keeps running; what it has printed `until` a text came is in `lines`."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - what the tests themselves say
         command(*args), env=environment(env), stdout=pipe, stderr=pipe, text=True
     ) as running:
         server = Server(running)

@@ -170,6 +170,9 @@ def test_a_secret_that_only_the_server_has_is_no_obstacle(tmp_path: Path) -> Non
     assert "no-secret warning" in found.err
 
 
+LAUGHS = "".join(f"- &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]\n" for n in range(9))
+LAUGHS = "- &a0 [x]\n" + LAUGHS
+
 PROBLEMS = [
     ("", "cases.yaml no-cases"),
     ("[]", "cases.yaml no-cases"),
@@ -179,10 +182,11 @@ PROBLEMS = [
     ("? [1]\n: 2", "cases.yaml:1 bad-yaml"),
     ("a: [", "cases.yaml:1 bad-yaml"),
     ("- a: 1\n  a: 2", "cases.yaml:2 bad-yaml is not YAML: a key occurs twice"),
+    (LAUGHS, "cases.yaml bad-yaml is not YAML: aliases write out to too much"),
     ("- a\n---\n- b", "cases.yaml:2 bad-yaml"),
     ("\x07", "cases.yaml bad-yaml"),
     ("!!int x", "cases.yaml bad-yaml"),
-    ("[" * 5_000, "cases.yaml bad-yaml"),
+    ("[" * 1_500, "cases.yaml bad-yaml"),
     (f"now: yesterday\ncases:\n{GOOD}", "cases.yaml wrong-type `now` must be"),
     (f"now: true\ncases:\n{GOOD}", "cases.yaml wrong-type `now` must be"),
     (f"now: [1]\ncases:\n{GOOD}", "cases.yaml wrong-type `now` must be"),
@@ -214,6 +218,12 @@ def test_what_is_no_case_is_a_problem(tmp_path: Path, text: str, told: str) -> N
     found = run(tmp_path, text)
     assert found.code == 3
     assert told in found.err
+
+
+def test_cases_may_share_their_parts(tmp_path: Path) -> None:
+    base = "- &base {subject: alice, action: GET, resource: /a, expect: &yes {status: 200}}\n"
+    more = "- &more {<<: *base, action: POST, expect: {status: 403}}\n- {<<: *more, name: x}\n"
+    assert run(tmp_path, base + more).out == "3 of 3 cases passed\n"
 
 
 def test_bytes_that_are_not_utf_8_are_a_problem(tmp_path: Path) -> None:

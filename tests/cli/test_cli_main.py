@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from cli_runs import STARTER, command, environment, pdp, process
+from cli_runs import STARTER, command, environment, execute, pdp, process, shell
 
 from pdp import __version__
+from pdp.cli.main import main
 
 COMMANDS = ("demo", "init", "check", "test", "explain", "token", "serve", "healthcheck")
 
@@ -79,39 +84,53 @@ def test_the_directory_comes_from_the_environment_or_is_policies(tmp_path: Path)
 
 
 def test_no_traceback_where_the_terminal_is_not_utf_8(tmp_path: Path) -> None:
-    name = b"caf\xe9\xff"
-    found = subprocess.run(
-        [*command("check"), name],
-        cwd=tmp_path,
-        env=environment({"PYTHONIOENCODING": "ascii"}),
-        capture_output=True,
-        timeout=60,
-    )
-    assert found.returncode == 3
-    assert b"Traceback" not in found.stderr
+    words = [*command("check"), b"caf\xe9\xff"]
+    found = execute(words, cwd=tmp_path, env=environment({"PYTHONIOENCODING": "ascii"}))
+    assert found.code == 3
+    assert "Traceback" not in found.err
 
 
 def test_whoever_stops_reading_early_sees_no_traceback() -> None:
-    line = " ".join(command("test", "-v", str(STARTER))) + " | head -n 1"
-    found = subprocess.run(
-        ["bash", "-c", line], env=environment({}), capture_output=True, text=True, timeout=60
-    )
-    assert found.stdout.startswith("pass cases.yaml:")
-    assert "Traceback" not in found.stderr
+    found = shell(" ".join(command("test", "-v", STARTER)) + " | head -n 1")
+    assert found.out.startswith("pass cases.yaml:")
+    assert "Traceback" not in found.err
 
 
-def test_colour_is_for_terminals_that_want_it(tmp_path: Path) -> None:
-    assert "\x1b" not in process("check", STARTER, cwd=tmp_path).out
-    line = " ".join(command("check", str(STARTER)))
-    for extra, coloured in (({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False)):
-        kept = {k: v for k, v in environment({}).items() if k not in ("NO_COLOR", "TERM")}
-        found = subprocess.run(
-            ["script", "-qec", line, "/dev/null"],
-            env={**kept, **extra},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-        )
-        assert "no problems" in found.stdout
-        assert ("\x1b[1;32m" in found.stdout) is coloured
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_broken_pipe_ends_it_quietly(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["pdp", "check", str(STARTER), "--format", form])
+    reader, writer = os.pipe()
+    os.close(reader)
+    with (
+        io.TextIOWrapper(os.fdopen(writer, "wb", 0), write_through=True) as gone,
+        contextlib.redirect_stdout(gone),
+        pytest.raises(SystemExit) as left,
+    ):
+        main()
+    assert left.value.code == 1
+
+
+def test_what_the_entry_point_leaves_with(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pdp", "check", "nowhere"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 3
+    assert capsys.readouterr().err.startswith("nowhere missing-directory")
+
+
+@pytest.mark.parametrize(("extra", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colour_is_for_terminals_that_want_it(extra: dict[str, str], coloured: bool) -> None:
+    given = {k: v for k, v in environment({}).items() if k != "NO_COLOR"}
+    main, side = os.openpty()
+    with subprocess.Popen(  # noqa: S603 - what the test itself says
+        command("check", STARTER), stdout=side, env={**given, "TERM": "xterm", **extra}
+    ) as running:
+        assert running.wait(timeout=60) == 0
+    os.close(side)
+    shown = os.read(main, 4_096)
+    os.close(main)
+    assert b"no problems" in shown
+    assert (b"\x1b[1;32m" in shown) is coloured
+    assert "\x1b" not in pdp("check", STARTER).out

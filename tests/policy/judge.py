@@ -16,8 +16,8 @@ from casbin.persist.adapter import load_policy_line
 from casbin.util import SimpleEval, generate_g_function, util
 
 from pdp.errors import Problem
-from pdp.model import Entity, Identity, Method, Query
 from pdp.model import Action as AskedAction
+from pdp.model import Entity, Identity, Method, Query
 from pdp.policy.build import build_layer
 from pdp.policy.effect import Decision
 from pdp.policy.facts import Facts, gather
@@ -73,7 +73,7 @@ class Ask:
     domain: str | None = None
 
 
-class Thing(str):
+class Thing(str):  # noqa: SLOT000 - attributes are what it is for
     """A token as pycasbin gets it: the id, with the properties as attributes."""
 
     def __new__(cls, text: str, properties: Mapping[str, Any]) -> Thing:  # noqa: PYI034
@@ -180,15 +180,23 @@ def pycasbin_says(enforcer: casbin.Enforcer, ask: Ask, section: str = "") -> boo
         return None
 
 
-def evaluate(enforcer: casbin.Enforcer, expression: str, names: Mapping[str, Any]) -> Any:
-    """One expression by itself, as pycasbin's evaluator finds it; raises what that raises."""
-    functions = dict(enforcer.fm.get_functions())
-    for key, assertion in (enforcer.model["g"] or {}).items():
-        functions[key] = generate_g_function(assertion.rm)
-    text = util.escape_assertion(expression)
-    with silence():
-        text = text.replace("&&", "and").replace("||", "or")
-        return SimpleEval(text, functions).eval(dict(names))
+class Evaluator:
+    """Single expressions as pycasbin's evaluator finds them, each parsed once."""
+
+    def __init__(self, enforcer: casbin.Enforcer) -> None:
+        self.functions = dict(enforcer.fm.get_functions())
+        for key, assertion in (enforcer.model["g"] or {}).items():
+            self.functions[key] = generate_g_function(assertion.rm)
+        self.parsed: dict[str, SimpleEval] = {}
+
+    def __call__(self, expression: str, names: Mapping[str, Any]) -> Any:
+        """The value; raises whatever pycasbin raises."""
+        if expression not in self.parsed:
+            with silence():
+                self.parsed[expression] = SimpleEval(
+                    util.escape_assertion(expression), self.functions
+                )
+        return self.parsed[expression].eval(names)
 
 
 def ours(layer: Layer, ask: Ask) -> Ruling:

@@ -178,7 +178,8 @@ DOWNWARD = st.sampled_from(list(combinations((*NAMES, *ROLES[:-1]), 2)))
 
 
 @st.composite
-def samples(draw: st.DrawFn, effect: str, asks: int) -> Sample:
+def samples(draw: st.DrawFn, asks: int) -> Sample:
+    effect = draw(st.sampled_from(EFFECTS))
     with_rules, columns = draw(st.booleans()), Columns()
     matcher = draw(trees(ATOM | EVAL if with_rules else ATOM, 6))
     for optional in ("eft", "priority"):

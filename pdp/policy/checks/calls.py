@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
 
 from pdp.errors import Problem, Severity
 from pdp.policy.checks.registry import on_calls
-from pdp.policy.matcher.calls import Call
-from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
+from pdp.policy.matcher.calls import TIME_HELP, Call
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time
 from pdp.policy.shape import LayerText
 
 _SEGMENTS = {
@@ -48,6 +49,25 @@ def bad_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
             else:
                 code, help_ = "bad-pattern", f"`{name}` reads it as a regular expression"
             yield Problem(text.policy.file, line, code, f"`{value}` {wrong}", help_)
+
+
+@on_calls
+def bad_time(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """A time that timeMatch cannot read, and that would fail only when a request reaches it."""
+    columns = {
+        side.attr
+        for call in calls
+        if call.name == "timeMatch"
+        for side in call.node.args
+        if isinstance(side, ast.Attribute) and ast.unparse(side.value) == text.ptype
+    }
+    for row in text.rules:
+        for value in (text.column(row, column) or "" for column in sorted(columns)):
+            try:
+                read_time(value)
+            except ValueError:
+                message = f"`{value}` is no time"
+                yield Problem(text.policy.file, row.line, "bad-time", message, TIME_HELP)
 
 
 @on_calls

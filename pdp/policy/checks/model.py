@@ -13,7 +13,7 @@ from pdp.policy.roles import WITH_DOMAIN
 from pdp.policy.shape import LayerText, names
 from pdp.policy.text import SECTIONS, Definition
 
-_KEY = re.compile(r"^[rpgem]\d*$")
+_KEY = re.compile(r"^[rpgem]([2-9]|[1-9]\d+)?$")
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
 _LIKE_EFT = re.compile(r"^(e|ef|eff|efft|eft\W.*|effect|policy_?effect|decision)$", re.IGNORECASE)
 _REQUIRED = {
@@ -80,6 +80,24 @@ def duplicate_definition(text: LayerText) -> Iterator[Problem]:
                 "duplicate-definition",
                 f"`{definition.key}` is defined twice in `{definition.section}`",
                 "keep one of them",
+            )
+
+
+@on_text
+def unreached_definition(text: LayerText) -> Iterator[Problem]:
+    """A numbered key without its predecessor: Casbin counts up, and stops where one is missing."""
+    for definition in text.model.definitions:
+        letter, number = definition.key[:1], definition.key[1:]
+        if text.model.get(definition.key) is not definition or not _KEY.match(definition.key):
+            continue
+        before = letter + str(int(number) - 1) if number not in ("", "2") else letter
+        if text.model.get(before) is None:
+            yield _at_key(
+                text,
+                definition,
+                "unreached-definition",
+                f"Casbin reads `{definition.key}` only if there is a `{before}`",
+                f"define `{before}`, or rename `{definition.key}`",
             )
 
 

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from pdp.config import suggest
 from pdp.policy.facts import Source
-from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, time_window
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, time_window
 from pdp.policy.matcher.scope import NameProblem, Scope
 from pdp.policy.matcher.terms import Frame, Row, Value
 
 Argument = tuple[Value, frozenset[Source]]
 _TIME: Final = "timeMatch"
+TIME_HELP: Final = "write a local time such as `2026-01-31 23:59:59`, or `_` for an open side"
 _CLOCK: Final = frozenset({Source.CONTEXT})
 
 
@@ -58,7 +59,7 @@ def compile_call(
     if name in scope.roles:
         return call, _role(name, values, asserted=of_subject), depends
     if name == _TIME:
-        return call, _time(values), depends | _CLOCK
+        return call, _time(node, values), depends | _CLOCK
     return call, _pattern(name, node.args[1], values), depends
 
 
@@ -100,9 +101,19 @@ def _role(definition: str, values: list[Value], *, asserted: bool) -> Value:
     return value
 
 
-def _time(values: list[Value]) -> Value:
+def _time(node: ast.Call, values: list[Value]) -> Value:
     start, end = values
+    for side in node.args:
+        if isinstance(side, ast.Constant):
+            _read_literal_time(side.value)
     return lambda frame, row: time_window(start(frame, row), end(frame, row)).holds(frame.facts.now)
+
+
+def _read_literal_time(text: Any) -> None:
+    try:
+        read_time(text)
+    except (ValueError, TypeError):
+        raise NameProblem(f"`{text}` is no time", TIME_HELP, "bad-time") from None
 
 
 def _pattern(name: str, node: ast.expr, values: list[Value]) -> Value:

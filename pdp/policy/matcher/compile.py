@@ -7,7 +7,7 @@ clause = clause "and" clause / clause "or" clause / "not" clause
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pdp.policy.facts import Source
@@ -27,12 +27,14 @@ class Clause:
     depends: Depends
 
 
-Rules = Mapping[str, Clause]  # the distinct texts of `eval` columns, compiled
+# The distinct texts of `eval` columns, compiled for the place that `eval` stands in; None in such
+# a text, which evaluates no other.
+Rules = Callable[[Mode], Mapping[str, Clause]] | None
 
 
-def compile_clause(context: Context, rules: Rules) -> Clause:
+def compile_clause(context: Context, rules: Rules, mode: Mode = terms.RESULT) -> Clause:
     """The whole expression, as the matcher of a layer or as one `eval` rule."""
-    return _clause(context, rules, context.expression.tree, terms.RESULT, negated=False)
+    return _clause(context, rules, context.expression.tree, mode, negated=False)
 
 
 def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negated: bool) -> Clause:
@@ -42,9 +44,9 @@ def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negat
         return _clause(context, rules, node.operand, terms.OPERAND, negated=not negated)
     if isinstance(node, ast.IfExp):
         return _choice(context, rules, node, mode, negated=negated)
-    if (column := eval_column(node, context.scope)) is not None:
+    if rules is not None and (column := eval_column(node, context.scope)) is not None:
         context.columns.add(column)
-        return _rule(rules, context.scope.columns[column], negated=negated)
+        return _rule(rules(mode), context.scope.columns[column], negated=negated)
     value, depends = compile_value(context, node)
     return _leaf(terms.guarded(value, mode), depends, negated=negated)
 
@@ -88,7 +90,7 @@ def _choice(
     return Clause(truth, terms.clause_covers(truth, depends), depends)
 
 
-def _rule(rules: Rules, index: int, *, negated: bool) -> Clause:
+def _rule(rules: Mapping[str, Clause], index: int, *, negated: bool) -> Clause:
     """`eval(p.rule)`: what the row's own text says, compiled once for each distinct text."""
     depends = frozenset[Source]().union(*(rule.depends for rule in rules.values()))
 

@@ -118,7 +118,7 @@ def compile_glob_match(pattern: str) -> Match:
         match("/", pattern)
     except (AttributeError, TypeError):
         raise
-    except Exception as error:  # wcmatch documents none; braces can hit its limit
+    except Exception as error:  # noqa: BLE001 - braces can exceed wcmatch's limit, a bare Exception
         raise ValueError(f"is not a shell pattern: {error}") from None
     return lambda value: bool(match(value, pattern))
 
@@ -155,5 +155,9 @@ class Window:
 @lru_cache(maxsize=1 << 12)
 def time_window(start: str, end: str) -> Window:
     """The window of `timeMatch(start, end)`; `_` leaves a side open."""
-    sides = [None if side == "_" else datetime.strptime(side, _TIME) for side in (start, end)]  # noqa: DTZ007
-    return Window(sides[0], sides[1])
+    return Window(read_time(start), read_time(end))
+
+
+def read_time(text: str) -> datetime | None:
+    """One side of a window, None for `_`; ValueError if it is no time."""
+    return None if text == "_" else datetime.strptime(text, _TIME)  # noqa: DTZ007 - a local time

@@ -50,13 +50,17 @@ class Expression:
 
     def problem(self, node: ast.AST, code: str, message: str, help_: str = "") -> Problem:
         """A problem whose caret marks `node`."""
-        start = getattr(node, "col_offset", 0)
-        end = getattr(node, "end_col_offset", start + 1)
+        start = self._character(getattr(node, "col_offset", 0))
+        end = self._character(getattr(node, "end_col_offset", start + 1))
         return self.at(start, end, code, message, help_)
 
     def at(self, start: int, end: int, code: str, message: str, help_: str = "") -> Problem:
         """A problem that marks characters `start` to `end` of the Python text."""
         return locate(self.file, self.definition, self.offsets, (start, end), code, message, help_)
+
+    def _character(self, byte: int) -> int:
+        """Python's trees count bytes of UTF-8."""
+        return len(self.python.encode()[:byte].decode(errors="ignore"))
 
     def source(self, node: ast.AST) -> str:
         """The text of `node`, for messages."""
@@ -141,6 +145,17 @@ def _token_problems(match: re.Match[str], definition: Definition, file: str) -> 
                 "glued-operator",
                 f"Casbin reads `{match['op']}` as a part of the name beside it",
                 f"put blanks around `{match['op']}`",
+                start,
+                width,
+            )
+        ]
+    if match["text"] and "#" in match["text"] and definition.key.startswith("m"):
+        return [
+            definition.problem(
+                file,
+                "rewritten-literal",
+                f"Casbin cuts the matcher at the `#` in {match['text']}",
+                "compare with a policy field or an attribute instead",
                 start,
                 width,
             )

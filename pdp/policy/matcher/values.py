@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+import simpleeval
+
 from pdp.errors import Problem
-from pdp.policy.facts import Source
+from pdp.policy.facts import Source, Unknown
 from pdp.policy.matcher.calls import Call, compile_call
 from pdp.policy.matcher.scope import NameProblem, Scope
 from pdp.policy.matcher.syntax import Expression
@@ -27,15 +29,23 @@ Typed = tuple[Value, Depends]
 Operation = Callable[..., Any]
 
 
-def _both_numbers(compute: Operation) -> Operation:
-    """`*` and `%` for numbers only: on text they repeat and format, without a bound."""
+def _bounded(compute: Operation) -> Operation:
+    """`+` and `*` with simpleeval's bound on how long a text or list may become."""
 
     def checked(left: Any, right: Any) -> Any:
-        if not isinstance(left, int | float) or not isinstance(right, int | float):
-            raise TypeError
-        return compute(left, right)
+        try:
+            return compute(left, right)
+        except simpleeval.InvalidExpression:
+            raise Unknown from None
 
     return checked
+
+
+def _remainder(left: Any, right: Any) -> Any:
+    """`%` for numbers only: on text it formats, without a bound."""
+    if not isinstance(left, int | float) or not isinstance(right, int | float):
+        raise TypeError
+    return left % right
 
 
 _OPERATIONS: Final[Mapping[type[ast.AST], Operation]] = MappingProxyType(
@@ -48,12 +58,12 @@ _OPERATIONS: Final[Mapping[type[ast.AST], Operation]] = MappingProxyType(
         ast.GtE: operator.ge,
         ast.In: lambda a, b: operator.contains(b, a),
         ast.NotIn: lambda a, b: not operator.contains(b, a),
-        ast.Add: operator.add,
+        ast.Add: _bounded(simpleeval.safe_add),
         ast.Sub: operator.sub,
         ast.Div: operator.truediv,
         ast.FloorDiv: operator.floordiv,
-        ast.Mult: _both_numbers(operator.mul),
-        ast.Mod: _both_numbers(operator.mod),
+        ast.Mult: _bounded(simpleeval.safe_mult),
+        ast.Mod: _remainder,
         ast.USub: operator.neg,
         ast.UAdd: operator.pos,
         ast.Not: operator.not_,

@@ -1,0 +1,143 @@
+"""Role closures: nine edges and no more, cycles, domains, roles that a credential asserts."""
+
+from __future__ import annotations
+
+import pytest
+from judge import Ask, Policy, allows, facts_of, fresh_enforcer, layer_of, model_text, pycasbin_says
+
+from pdp.policy.facts import Facts
+from pdp.policy.layer import Layer
+from pdp.policy.roles import RoleGraph, build_graph
+
+PLAIN = model_text("g(r.sub, p.sub)", roles="g = _, _")
+DOMAINS = model_text("g(r.sub, p.sub, r.dom)", request="sub, obj, act, dom", roles="g = _, _, _")
+
+
+def chain(edges: int) -> str:
+    return "".join(f"g, n{i}, n{i + 1}\n" for i in range(edges))
+
+
+@pytest.mark.parametrize(
+    ("start", "held"), [("n1", True), ("n0", False), ("n9", True), ("n10", True)]
+)
+def test_a_role_is_held_over_nine_edges_and_not_over_ten(start: str, held: bool) -> None:
+    links = [((f"n{i}", f"n{i + 1}"), i + 1) for i in range(10)]
+    graph = build_graph(links, has_domain=False)
+    assert ("n10" in graph.reach(start, "")) is held
+    enforcer = fresh_enforcer(Policy(PLAIN, f"p, n10, /, GET\n{chain(10)}"))
+    assert pycasbin_says(enforcer, Ask(start)) is held
+
+
+def test_nine_edges_grant() -> None:
+    layer = layer_of(Policy(PLAIN, f"p, n9, /, GET\n{chain(9)}"))
+    assert allows(layer, Ask("n0"))
+    assert layer.roles(facts_of(Ask("n0"))) == {f"n{i}" for i in range(1, 10)}
+
+
+def test_a_shorter_way_counts() -> None:
+    rows = f"p, n9, /, GET\n{chain(9)}g, x, n0\ng, x, n5\n"
+    layer, enforcer = layer_of(Policy(PLAIN, rows)), fresh_enforcer(Policy(PLAIN, rows))
+    assert allows(layer, Ask("x")) is pycasbin_says(enforcer, Ask("x")) is True
+
+
+@pytest.mark.parametrize("sub", ["a", "b", "c", "x", ""])
+def test_cycles_are_harmless(sub: str) -> None:
+    rows = "p, c, /, GET\ng, a, b\ng, b, c\ng, c, a\ng, a, a\n"
+    assert allows(layer_of(Policy(PLAIN, rows)), Ask(sub)) is pycasbin_says(
+        fresh_enforcer(Policy(PLAIN, rows)), Ask(sub)
+    )
+
+
+def test_everybody_is_oneself() -> None:
+    layer = layer_of(Policy(PLAIN, "p, x, /, GET\n"))
+    assert allows(layer, Ask("x"))
+    assert not allows(layer, Ask("y"))
+    assert layer.roles(facts_of(Ask("x"))) == set()
+
+
+@pytest.mark.parametrize("sub", ["alice", "bob", "admin", "root"])
+@pytest.mark.parametrize("dom", ["d1", "d2", "", 1, "1"])
+def test_roles_of_one_domain_are_none_in_another(sub: str, dom: object) -> None:
+    rows = "p, admin, /, GET\np, root, /, GET\ng, alice, admin, d1\ng, bob, admin, d2\n"
+    rows += "g, admin, root, d1\ng, alice, root, 1\n"
+    policy = Policy(DOMAINS, rows)
+    ask = Ask(sub, context={"domain": dom, "dom": dom})
+    assert allows(layer_of(policy), ask) is pycasbin_says(fresh_enforcer(policy), ask)
+
+
+def test_a_domain_of_any_type_is_compared_as_text() -> None:
+    layer = layer_of(Policy(DOMAINS, "p, admin, /, GET\ng, alice, admin, 1\n"))
+    assert allows(layer, Ask("alice", context={"domain": 1}))
+    assert not allows(layer, Ask("alice", context={"domain": 2}))
+    assert not allows(layer, Ask("alice"))
+
+
+def judged(layer: Layer, facts: Facts) -> tuple[bool, set[str]]:
+    return layer.judge(facts).decision == "allow", layer.roles(facts)
+
+
+def test_asserted_roles_join_the_rows_for_the_request() -> None:
+    layer = layer_of(Policy(PLAIN, "p, boss, /, GET\ng, lead, boss\n"))
+    assert judged(layer, facts_of(Ask("alice", roles=("lead",)))) == (True, {"lead", "boss"})
+    assert judged(layer, facts_of(Ask("alice", roles=("other",)))) == (False, {"other"})
+    assert judged(layer, facts_of(Ask("alice"))) == (False, set())
+
+
+def test_an_asserted_role_counts_as_one_edge() -> None:
+    rows = f"p, n8, /, GET\np, n9, /x, GET\n{chain(9)}"
+    layer = layer_of(Policy(PLAIN, rows))
+    held = layer.roles(facts_of(Ask("alice", roles=("n0",))))
+    assert "n8" in held
+    assert "n9" not in held
+
+
+def test_asserted_roles_hold_in_their_domain_only() -> None:
+    layer = layer_of(Policy(DOMAINS, "p, boss, /, GET\ng, lead, boss, d1\n"))
+    roles = {"roles": ("lead",), "domain": "d1"}
+    here, there = {"context": {"domain": "d1"}}, {"context": {"domain": "d2"}}
+    assert judged(layer, facts_of(Ask("alice", **roles, **here))) == (True, {"lead", "boss"})  # type: ignore[arg-type]
+    assert judged(layer, facts_of(Ask("alice", **roles, **there))) == (False, set())  # type: ignore[arg-type]
+    without = facts_of(Ask("alice", roles=("lead",), context={"domain": "d1"}))
+    assert judged(layer, without) == (False, set())
+
+
+def test_a_domain_means_nothing_where_roles_have_none() -> None:
+    layer = layer_of(Policy(PLAIN, "p, lead, /, GET\n"))
+    assert allows(layer, Ask("alice", roles=("lead",), domain="d1"))
+
+
+@pytest.mark.parametrize("domain", ["d1", "d2"])
+def test_the_authenticated_role_is_held_in_every_domain(domain: str) -> None:
+    layer = layer_of(Policy(DOMAINS, "p, member, /, GET\ng, known, member, d1\n"))
+    facts = facts_of(Ask("alice", context={"domain": domain}), authenticated_role="known")
+    assert judged(layer, facts) == (
+        domain == "d1",
+        {"known"} | ({"member"} if domain == "d1" else set()),
+    )
+
+
+def test_asserted_roles_are_the_subjects_and_nobody_elses() -> None:
+    model = model_text("g(r.obj, p.obj) && g(p.sub, r.act)", roles="g = _, _")
+    layer = layer_of(Policy(model, "p, x, lead, GET\n"))
+    assert not allows(layer, Ask("alice", "doc", "lead", roles=("lead",)))
+    assert layer.subject_roles == ()
+    assert layer.role_names() == frozenset()
+
+
+def test_a_constant_member_or_domain_is_asked_without_a_token() -> None:
+    model = model_text('g(r.subject.id, p.sub, "d1")', roles="g = _, _, _")
+    layer = layer_of(Policy(model, "p, admin, /, GET\ng, alice, admin, d1\n"))
+    assert allows(layer, Ask("alice"))
+    assert layer.roles(facts_of(Ask("alice"))) == set()
+    assert layer.role_names() == {"admin"}
+
+
+def test_the_path_to_a_role_is_the_shortest() -> None:
+    links = [("a", "b"), ("b", "c"), ("c", "d"), ("a", "c")]
+    graph: RoleGraph = build_graph(((link, i) for i, link in enumerate(links, 1)), has_domain=False)
+    assert graph.path("a", "d", "") == ["a", "c", "d"]
+    assert graph.path("a", "a", "") == ["a"]
+    assert graph.path("d", "a", "") == []
+    assert graph.path("x", "d", "", ["b"]) == ["x", "b", "c", "d"]
+    assert graph.names() == {"b", "c", "d"}
+    assert graph.lines["", "c", "d"] == 3

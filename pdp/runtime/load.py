@@ -30,6 +30,7 @@ from pdp.runtime.sources import SETTINGS, read_file, read_policy
 S = TypeVar("S", bound=msgspec.Struct)
 OPERATOR = ("server", "authentication", "callers")
 POLICY = ("layers", "concealment")
+PAIR = (CASBIN_PAIR.model, CASBIN_PAIR.policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,10 @@ def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], 
         raise ConfigurationError(
             [Problem(str(directory), None, "missing-directory", "is no policy directory")]
         )
+    if not any((directory / name).exists() for name in (SETTINGS, *PAIR)):
+        held = f"holds neither `{SETTINGS}` nor `{PAIR[0]}` and `{PAIR[1]}`"
+        help_ = "`pdp init DIR` writes a policy to begin with"
+        raise ConfigurationError([Problem(str(directory), None, "no-policy", held, help_)])
     own, problems = _read_toml(directory / SETTINGS, SETTINGS, optional=True)
     known = POLICY if config else (*POLICY, *OPERATOR)
     moved = [name for name in OPERATOR if config and name in own]
@@ -172,8 +177,7 @@ def _section(kind: type[S], table: Mapping[str, Any], file: str) -> tuple[S, lis
 
 def _policy_settings(directory: Path, policy: _Policy) -> PolicySettings:
     layers = policy.layers
-    pair = (CASBIN_PAIR.model, CASBIN_PAIR.policy)
-    if not layers and all((directory / name).exists() for name in pair):
+    if not layers and all((directory / name).exists() for name in PAIR):
         layers = (CASBIN_PAIR,)
     return PolicySettings(layers=layers, concealment=policy.concealment)
 

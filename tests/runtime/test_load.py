@@ -158,6 +158,12 @@ def test_a_directory_that_is_none_is_a_problem(tmp_path: Path) -> None:
     assert codes(problems(tmp_path / "absent"))[0][1] == "missing-directory"
 
 
+def test_a_directory_without_a_policy_says_what_it_wants(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path)
+    assert found.code == "no-policy"
+    assert "pdp init" in found.help
+
+
 def test_what_is_no_regular_file_is_a_problem(pair: Path) -> None:
     (pair / "policy.csv").unlink()
     (pair / "policy.csv").mkdir()

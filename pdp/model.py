@@ -125,8 +125,10 @@ class Credentials:
     api_key: str | None = field(default=None, repr=False)
     cookie: str | None = field(default=None, repr=False)
 
-
-NO_CREDENTIALS: Final = Credentials()
+    @property
+    def presented(self) -> bool:
+        """Whether there is anything that somebody chose to send."""
+        return (self.token, self.authorization, self.api_key) != (None, None, None)
 
 
 class Method(StrEnum):
@@ -148,7 +150,7 @@ class Identity:
     id: str
     type: str = SUBJECT_TYPE
     method: Method = Method.NONE
-    claims: Properties = field(default_factory=_none)
+    claims: Properties = field(default_factory=_none, repr=False)
     roles: tuple[str, ...] = ()
     domain: str | None = None
     issuer: str | None = None

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pdp.cli.serve import running
 from pdp.runtime.load import load
 from pdp.runtime.service import Service
+from pdp.surfaces.context import Context
 
 VERDICTS = Path(__file__).parent / "verdicts" / "policies"
 KEY = Ed25519PrivateKey.generate()
@@ -51,10 +52,14 @@ def copy_policies(directory: Path, source: Path = VERDICTS) -> Path:
 class Running:
     """A PDP that answers, and a client."""
 
-    service: Service
+    context: Context
     session: aiohttp.ClientSession
     url: str
     admin: str
+
+    @property
+    def service(self) -> Service:
+        return self.context.service
 
     async def ask(
         self, method: str, path: str, *, admin: bool = False, **options: Any
@@ -75,5 +80,5 @@ async def pdp(
     listen, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
     places = {"listen": listen, "admin_listen": admin, **flags}
     loaded = load(directory, config, environment or {}, places)
-    async with running(loaded) as service, aiohttp.ClientSession() as session:
-        yield Running(service, session, f"http://{listen}", f"http://{admin}")
+    async with running(loaded) as context, aiohttp.ClientSession() as session:
+        yield Running(context, session, f"http://{listen}", f"http://{admin}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
-from pdp.cli.case_file import FILE, Case
+from pdp.cli.case_file import FILE, Case, read_cases
 from pdp.cli.question import understand
 from pdp.errors import ConfigurationError, Problem, RequestError
 from pdp.identity.claims import identify
@@ -58,6 +59,29 @@ def judge(case: Case, loaded: Loaded, now: float) -> Result:
     verdict = decide(query, identity_of(case, query, loaded, now), loaded.snapshot, now)
     rule = str(verdict.rule) if verdict.rule else None
     return Result(case, Actual(verdict.status, verdict.reason, rule))
+
+
+def failing_cases(loaded: Loaded) -> list[Problem]:
+    """The cases of a directory that do not hold, as problems that keep it from going live.
+
+    None where there is no `cases.yaml`, or where `server.activate` is "checked".
+    """
+    if loaded.server.activate == "checked" or not (loaded.directory / FILE).exists():
+        return []
+    try:
+        file = read_cases(loaded.directory)
+    except ConfigurationError as error:
+        return list(error.problems)
+    now = time.time() if file.now is None else file.now
+    results = [judge(case, loaded, now) for case in file.cases]
+    return [_failed(result) for result in results if not result.passed]
+
+
+def _failed(result: Result) -> Problem:
+    wanted, got = result.case.expect.status, result.actual
+    message = f"`{result.case.name}` expects {wanted}, and gets {got.status} {got.reason}"
+    help_ = "`pdp test` shows each case; set `server.activate` to `checked` to do without"
+    return Problem(FILE, result.case.line, "case-failed", message, help_)
 
 
 def identity_of(case: Case, query: Query, loaded: Loaded, now: float) -> Identity | Rejected:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 from aiohttp import web
 
+from pdp.cli.cases import failing_cases
 from pdp.errors import ConfigurationError, Problem
 from pdp.runtime.load import Loaded
+from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
 from pdp.runtime.settings import is_local, parse_listen
 from pdp.surfaces.app import Server, admin_routes, public_routes
-from pdp.surfaces.context import make_context
+from pdp.surfaces.context import Context, make_context
 
 log = logging.getLogger("pdp.serve")
 
@@ -58,19 +60,21 @@ async def serve(loaded: Loaded, *, ready: Callable[[], None] | None = None) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(loaded) as service:
-        log.info("serving", extra={"facts": _facts(service)})
+    async with running(loaded) as context:
+        loop.add_signal_handler(signal.SIGHUP, context.reloader.soon)
+        log.info("serving", extra={"facts": _facts(context.service)})
         if ready:
             ready()
         await stop.wait()
-        service.stopping = True
+        context.service.stopping = True
 
 
 @contextlib.asynccontextmanager
-async def running(loaded: Loaded) -> AsyncIterator[Service]:
+async def running(loaded: Loaded) -> AsyncIterator[Context]:
     """A service whose listeners accept; at the end requests under way are waited for."""
     service = Service(loaded)
-    context = make_context(service)
+    reloader = Reloader(service, failing_cases)
+    context = make_context(service, reloader)
     server = loaded.server
     plans = ((server.listen, public_routes(context)), (server.admin_listen, admin_routes(context)))
     runners = [
@@ -82,8 +86,10 @@ async def running(loaded: Loaded) -> AsyncIterator[Service]:
         for runner, (listen, _) in zip(runners, plans, strict=True):
             await runner.setup()
             await _site(runner, listen).start()
-        yield service
+        reloader.start()
+        yield context
     finally:
+        await reloader.stop()
         for runner in runners:
             await runner.cleanup()
         await service.stop()

@@ -19,7 +19,7 @@ from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
 Finding = Identity | Rejected
 CacheKey = tuple[bytes, str, tuple[str, ...]]
 
-_AUTHORIZATION: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: +([\x20-\x7e]*))?")
+_AUTHORIZATION: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: ++([\x20-\x7e]*+))?+")
 _B64TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _MALFORMED: Final = Rejected(Reason.CREDENTIALS_MALFORMED)
 _UNSUPPORTED: Final = Rejected(Reason.SCHEME_UNSUPPORTED)

@@ -116,7 +116,7 @@ def _roles(claims: Claims, issuer: IssuerSettings) -> tuple[str, ...]:
 def _asserted(claims: Claims, expression: str) -> Iterable[object]:
     try:
         found = _compiled(expression).search(claims)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, RecursionError, ArithmeticError):
         return ()  # a function met a value it does not take: no role, which grants nothing
     return found if isinstance(found, list) else (found,)
 

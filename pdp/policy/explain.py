@@ -12,6 +12,7 @@ from pdp.policy.effect import Decision
 from pdp.policy.facts import Facts
 from pdp.policy.layer import Layer, SubjectRoles
 from pdp.policy.matcher.terms import Cover, Frame
+from pdp.policy.template import UNFILLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ def _paths(layer: Layer, frame: Frame, place: SubjectRoles) -> Iterator[RolePath
     graph = layer.graphs[place.definition]
     member = "" if place.member is None else frame.tokens[place.member]
     domain = frame.tokens[place.domain] if graph.has_domain and place.domain is not None else ""
-    if not (member and isinstance(member, str) and isinstance(domain, str)):
+    if not (member and isinstance(member, str)) or domain is UNFILLED:
         return
+    domain = str(domain)  # as a matcher compares it
     asserted = frame.asserted_in(place.definition, domain)
     for role in graph.reach(member, domain, asserted):
         if role == member:

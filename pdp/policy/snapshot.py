@@ -103,6 +103,8 @@ def build_snapshot(
     if any(problem.severity is Severity.ERROR for problem in problems):
         return None, problems
     guards = [layer for layer in layers if layer.kind == "guard"]
+    # Those that ask for no resource come first: one that has to wait must not hide their refusal.
+    guards.sort(key=lambda guard: Source.RESOURCE in guard.depends)
     snapshot = Snapshot(
         revision=revision(files),
         early_guards=tuple(g for g in guards if Source.SUBJECT not in g.depends),

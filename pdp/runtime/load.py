@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +34,15 @@ PAIR = (CASBIN_PAIR.model, CASBIN_PAIR.policy)
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where else a configuration came from, so that it can be read again."""
+
+    config: Path | None
+    environment: Mapping[str, str] = field(repr=False)
+    flags: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """A checked configuration; `warnings` are problems that keep nothing from going live."""
 
@@ -44,7 +53,14 @@ class Loaded:
     authenticator: Authenticator
     sources: Mapping[str, KeySource]
     callers: Callers
+    callers_settings: tuple[CallerSettings, ...]
     warnings: tuple[Problem, ...]
+    origin: Origin
+
+    def again(self) -> Loaded:
+        """The same, read anew; ConfigurationError as `load` raises it."""
+        origin = self.origin
+        return load(self.directory, origin.config, origin.environment, origin.flags)
 
 
 class _Operator(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,7 +108,9 @@ def load(
         authenticator=Authenticator(operators.authentication, keys),
         sources=keys,
         callers=callers,
+        callers_settings=operators.callers,
         warnings=tuple(problems),
+        origin=Origin(config, environment or {}, flags or {}),
     )
 
 

@@ -32,6 +32,22 @@ class Metrics:
             "When the live policy was loaded.",
             registry=self.registry,
         )
+        self._reloads = Counter(
+            "pdp_policy_reloads",
+            "Attempts to reload the policy, by how they ended.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._stale = Gauge(
+            "pdp_policy_stale",
+            "1 while the directory holds a policy that was not let live.",
+            registry=self.registry,
+        )
+
+    def reloaded(self, result: str, *, stale: bool) -> None:
+        """Count an attempt to reload, and whether it left a policy that is not the directory's."""
+        self._reloads.labels(result).inc()
+        self._stale.set(stale)
 
     def decided(self, verdict: Verdict, surface: str, seconds: float) -> None:
         """Count a verdict and how long it took."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
-from pdp.errors import DeadlineExceeded, RequestError, Unavailable
+from pdp.errors import DeadlineExceeded, Problem, RequestError, Unavailable
 from pdp.model import Credentials, Identity, Outcome, Query, Reason, Rejected, Verdict
 from pdp.pipeline import decide, judge
 from pdp.policy.snapshot import Snapshot
@@ -39,8 +39,19 @@ class Service:
         self.snapshot: Snapshot = loaded.snapshot
         self.authenticator = loaded.authenticator
         self.stopping = False  # no longer ready: let the gateway go elsewhere
+        self.stale: tuple[Problem, ...] = ()  # why what stands in the directory is not live
         self.metrics = Metrics()
         self.metrics.policy_loaded(time.time())
+
+    def activate(self, snapshot: Snapshot, now: float) -> None:
+        """Make `snapshot` live: one assignment, which requests under way do not see."""
+        self.snapshot = snapshot
+        self.metrics.policy_loaded(now)
+
+    def reloaded(self, result: str, problems: tuple[Problem, ...]) -> None:
+        """Remember how the last reload ended; with problems the live policy is stale."""
+        self.stale = problems if result == "rejected" else ()
+        self.metrics.reloaded(result, stale=bool(self.stale))
 
     async def start(self) -> None:
         """Begin to fetch keys in the background."""

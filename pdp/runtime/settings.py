@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from pdp.errors import Problem
+from pdp.policy.matcher.functions import compile_key_match2
 
+Network = IPv4Network | IPv6Network
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
 PREFIX = "PDP_"
@@ -24,6 +27,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     resource: Literal["{path}", "{host}{path}"] = "{path}"  # what a gateway request's resource is
     exempt_targets: tuple[str, ...] = ()  # keyMatch2 patterns where %2F, ; and the like may stand
+    activate: Literal["cases", "checked"] = "cases"  # what an edited policy must pass to go live
     max_body_bytes: Count = 1_048_576
     max_batch: Count = 1_000
     max_header_bytes: Annotated[int, msgspec.Meta(ge=8_190, le=1_048_576)] = 65_536
@@ -84,12 +88,32 @@ def check_server(server: ServerSettings, file: str) -> list[Problem]:
             problems.append(Problem(file, None, "bad-listen", f"`server.{key}` {error}"))
     for network in server.trusted_proxies:
         try:
-            ipaddress.ip_network(network)
+            parse_networks([network])
         except ValueError:
-            message = f"`server.trusted_proxies`: `{network}` is no network"
-            help_ = "write networks without host bits, such as `10.0.0.0/8`"
+            message = f"`server.trusted_proxies`: `{network}` is no network to match with"
+            help_ = "write IPv4 or IPv6 networks without host bits, such as `10.0.0.0/8`"
             problems.append(Problem(file, None, "bad-network", message, help_))
+    for pattern in server.exempt_targets:
+        try:
+            compile_key_match2(pattern)
+        except ValueError as error:
+            message = f"`server.exempt_targets`: `{pattern}` {error}"
+            problems.append(Problem(file, None, "bad-pattern", message))
     return problems
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """The networks of a configuration; ValueError where one has host bits or can never match."""
+    return tuple(map(_network, texts))
+
+
+def _network(text: str) -> Network:
+    if "%" in text:
+        raise ValueError("a network has no zone id")
+    network = ip_network(text, strict=True)
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise ValueError("write the IPv4 network: mapped addresses are unmapped before matching")
+    return network
 
 
 def check_callers(callers: tuple[CallerSettings, ...], file: str) -> list[Problem]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from pdp.errors import RequestError
-from pdp.model import NO_CREDENTIALS, Answer
+from pdp.model import Answer, Identity, Rejected
 from pdp.runtime.explain import explain
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.client import parse_host
@@ -19,6 +19,7 @@ from pdp.surfaces.questions import (
     parse_body,
     read_credentials,
     read_question,
+    refuse_unjudged,
     vouched_identity,
 )
 
@@ -48,6 +49,12 @@ class Admin:
         ]
         return _json({"policy_revision": snapshot.revision, "layers": layers})
 
+    async def reload(self, request: web.BaseRequest) -> Answer:
+        """Read the directory now: 200 if its policy is live, 409 with the problems if not."""
+        _refuse_foreign_names(request)
+        attempt = await self._context.reloader.reload()
+        return _json(attempt, 409 if attempt.result == "rejected" else 200)
+
     async def explain(self, request: web.BaseRequest) -> Answer:
         """One question of `POST /v1/decision`, with everything that its answer rests on."""
         _refuse_foreign_names(request)
@@ -56,8 +63,9 @@ class Admin:
         body = parse_body(data, QuestionBody)
         query = read_question(body, vouched=True, exempt=self._context.exempt)
         credentials, now = read_credentials(body), time.time()
-        identity: Any = vouched_identity(query)
-        if credentials != NO_CREDENTIALS:
+        identity: Identity | Rejected = vouched_identity(query)
+        if credentials.presented:
+            refuse_unjudged(service.authenticator)
             identity = await service.authenticate(credentials, now)
         return _json(explain(query, identity, service.snapshot, now))
 
@@ -67,5 +75,5 @@ def _refuse_foreign_names(request: web.BaseRequest) -> None:
         raise RequestError("Host", "is no name of this machine's own")
 
 
-def _json(value: object) -> Answer:
-    return plain(200, msgspec.json.encode(value))
+def _json(value: object, status: int = 200) -> Answer:
+    return plain(status, msgspec.json.encode(value))

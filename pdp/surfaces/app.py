@@ -32,6 +32,7 @@ Routes = Mapping[str, tuple[frozenset[str] | None, Handler]]  # None: any method
 _GET: Final = frozenset({"GET", "HEAD"})
 _POST: Final = frozenset({"POST"})
 LINGER_SECONDS: Final = 1.0
+MOST_HEADERS: Final = 1_024  # aiohttp's 128 would make a 400 of what gateways let through
 
 
 def public_routes(context: Context) -> Routes:
@@ -58,6 +59,7 @@ def admin_routes(context: Context) -> Routes:
         **harmless,
         "/v1/policy": (_GET, admin.policy),
         "/v1/explain": (_POST, admin.explain),
+        "/v1/reload": (_POST, admin.reload),
     }
 
 
@@ -151,6 +153,7 @@ class Server(web.Server):
             access_log=None,
             max_line_size=server.max_header_bytes,
             max_field_size=server.max_header_bytes,
+            max_headers=MOST_HEADERS,
             auto_decompress=False,
             lingering_time=LINGER_SECONDS,
         )

@@ -6,18 +6,15 @@ import re
 from collections.abc import Sequence
 from ipaddress import (
     IPv4Address,
-    IPv4Network,
     IPv6Address,
-    IPv6Network,
     ip_address,
-    ip_network,
 )
 from typing import Final
 
 from pdp.errors import RequestError
+from pdp.runtime.settings import Network
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 _MOST_ENTRIES: Final = 32  # looked at; no chain of trusted proxies is that long
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}")  # no zone id, nothing beyond ASCII
@@ -29,20 +26,6 @@ _HOST: Final = re.compile(
     r"(?:(?P<name>[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*+)|\[(?P<ip>[0-9A-Fa-f:.]{2,45})\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
-
-
-def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """The networks of a configuration; ValueError where one has host bits or can never match."""
-    return tuple(map(_network, texts))
-
-
-def _network(text: str) -> Network:
-    if "%" in text:
-        raise ValueError("a network has no zone id")
-    network = ip_network(text, strict=True)
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
-        raise ValueError("write the IPv4 network: mapped addresses are unmapped before matching")
-    return network
 
 
 def parse_address(text: str, *, field: str) -> str:

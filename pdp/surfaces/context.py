@@ -8,8 +8,9 @@ from pdp.answer.profiles import Profile, render
 from pdp.model import Answer, Verdict
 from pdp.policy.matcher.functions import compile_key_match2
 from pdp.runtime.callers import Caller
+from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
-from pdp.surfaces.client import Network, parse_networks
+from pdp.runtime.settings import Network, parse_networks
 from pdp.surfaces.target import Exempt
 
 
@@ -20,6 +21,7 @@ class Context:
     service: Service
     trusted: tuple[Network, ...]
     exempt: Exempt | None
+    reloader: Reloader
 
     def render(
         self, verdict: Verdict, profile: Profile, accept: str | None, message: str | None = None
@@ -40,15 +42,15 @@ class Context:
         return Caller("", vouch=not self.service.authenticator.configured, see_reasons=True)
 
 
-def make_context(service: Service) -> Context:
+def make_context(service: Service, reloader: Reloader) -> Context:
     """The context of a service's surfaces."""
     server = service.loaded.server
     patterns = [compile_key_match2(pattern) for pattern in server.exempt_targets]
     exempt = (lambda path: any(match(path) for match in patterns)) if patterns else None
-    return Context(service, parse_networks(server.trusted_proxies), exempt)
+    return Context(service, parse_networks(server.trusted_proxies), exempt, reloader)
 
 
 def plain(status: int, body: bytes, content_type: str = "application/json") -> Answer:
     """An answer that is no verdict."""
-    fields = (("Content-Type", content_type), ("Cache-Control", "no-store"))
+    fields = (("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
     return Answer(status, fields, body)

@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import RESOURCE_TYPE, Action, Entity, Query
-from pdp.surfaces.client import Network, client_address, parse_host
+from pdp.runtime.settings import Network
+from pdp.surfaces.client import client_address, parse_host
 from pdp.surfaces.target import parse_method, parse_target
 
 

@@ -22,7 +22,7 @@ def from_headers(
 
     RequestError where two were presented (RFC 6750 §2); whether one is any good is judged later.
     """
-    if len(authorization) > 1 or any(map(_joined, authorization)):
+    if len(authorization) > 1 or any(map(holds_two, authorization)):
         raise RequestError("Authorization", "holds more than one credential")
     if len(api_key) > 1:
         raise RequestError("X-API-Key", "is repeated")
@@ -35,6 +35,6 @@ def from_headers(
     )
 
 
-def _joined(value: str) -> bool:
+def holds_two(value: str) -> bool:
     """Whether a gateway has joined two credentials in one field, as Envoy does."""
     return "," in value and _SECOND.search(_QUOTED.sub('""', value)) is not None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -9,7 +12,7 @@ from aiohttp import web
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
-from pdp.model import NO_CREDENTIALS, Answer, Outcome
+from pdp.model import Answer, Credentials, Outcome, Query
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
 from pdp.runtime.service import Decision
@@ -22,8 +25,12 @@ from pdp.surfaces.questions import (
     parse_body,
     read_credentials,
     read_question,
+    refuse_unjudged,
+    refuse_unvouched,
     vouched_identity,
 )
+
+Asked = tuple[Query, Credentials]
 
 
 class Native:
@@ -35,55 +42,64 @@ class Native:
 
     async def decision(self, request: web.BaseRequest) -> Answer:
         """One question, one verdict: 200 whenever it was decided."""
-        caller = identify_caller(request, self._context)
-        body = parse_body(await read_body(request, self._service.loaded.server), QuestionBody)
-        decision, answer = await self._decide(body, caller, self._service.snapshot, "")
+        with self._recorded():
+            caller = identify_caller(request, self._context)
+            body = parse_body(await read_body(request, self._service.loaded.server), QuestionBody)
+            asked = self._understand(body, caller)
+        decision = await self._decide(asked, self._service.snapshot)
         status = 503 if decision.verdict.outcome is Outcome.FAULT else 200
-        return plain(status, msgspec.json.encode(answer))
+        return plain(status, msgspec.json.encode(self._answer(decision, body.accept, caller)))
 
     async def decisions(self, request: web.BaseRequest) -> Answer:
         """A batch in order. All items must be understood before any is judged."""
-        caller = identify_caller(request, self._context)
         server = self._service.loaded.server
-        body = parse_body(await read_body(request, server), BatchBody)
-        if len(body.decisions) > server.max_batch:
-            raise RequestError("decisions", f"holds more than {server.max_batch} items")
+        with self._recorded():
+            caller = identify_caller(request, self._context)
+            body = parse_body(await read_body(request, server), BatchBody)
+            if len(body.decisions) > server.max_batch:
+                raise RequestError("decisions", f"holds more than {server.max_batch} items")
+            asked = [
+                self._understand(item, caller, f"decisions[{index}].")
+                for index, item in enumerate(body.decisions)
+            ]
         snapshot = self._service.snapshot  # INVARIANT: one snapshot per batch
-        for index, item in enumerate(body.decisions):
-            self._understand(item, caller, f"decisions[{index}].")
-        answers = [
-            (await self._decide(item, caller, snapshot, f"decisions[{index}]."))[1]
-            for index, item in enumerate(body.decisions)
-        ]
+        answers = []
+        for item, question in zip(body.decisions, asked, strict=True):
+            decision = await self._decide(question, snapshot)
+            answers.append(self._answer(decision, item.accept, caller))
+            await asyncio.sleep(0)  # others are answered between two items
         found = {"decisions": answers, "policy_revision": snapshot.revision}
         return plain(200, msgspec.json.encode(found))
 
-    def _understand(self, body: QuestionBody, caller: Caller, prefix: str) -> Any:
-        """The query and the credentials of one item, or RequestError naming its field."""
-        configured = self._service.authenticator.configured
-        vouches = caller.vouch or not configured
+    @contextmanager
+    def _recorded(self) -> Iterator[None]:
+        """A question that cannot be understood is recorded like any other."""
+        try:
+            yield
+        except RequestError as error:
+            self._service.refuse(error, "native")
+            raise
+
+    def _understand(self, body: QuestionBody, caller: Caller, prefix: str = "") -> Asked:
+        """The canonical question with its credentials, or RequestError naming its field."""
+        authenticator = self._service.authenticator
+        vouches = caller.vouch or not authenticator.configured
         try:
             query = read_question(body, vouched=vouches, exempt=self._context.exempt)
             credentials = read_credentials(body)
+            if credentials.presented:
+                refuse_unjudged(authenticator)
+            elif query.subject:
+                refuse_unvouched(vouches=vouches)
         except RequestError as error:
             raise RequestError(prefix + error.field, error.problem) from None
-        presented = credentials != NO_CREDENTIALS
-        if presented and not configured:
-            raise RequestError(prefix + "token", "no authentication is configured to judge it")
-        if query.subject and not presented and not vouches:
-            raise RequestError(prefix + "subject", "needs a credential, or a caller that may vouch")
         return query, credentials
 
-    async def _decide(
-        self, body: QuestionBody, caller: Caller, snapshot: Snapshot, prefix: str
-    ) -> tuple[Decision, dict[str, Any]]:
-        query, credentials = self._understand(body, caller, prefix)
-        if query.subject and credentials == NO_CREDENTIALS:
-            identity = vouched_identity(query)
-            decision = await self._service.decide(query, identity, snapshot, "native")
-        else:
-            decision = await self._service.judge(query, credentials, snapshot, "native")
-        return decision, self._answer(decision, body.accept, caller)
+    async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:
+        query, credentials = asked
+        if query.subject and not credentials.presented:
+            return await self._service.decide(query, vouched_identity(query), snapshot, "native")
+        return await self._service.judge(query, credentials, snapshot, "native")
 
     def _answer(self, decision: Decision, accept: str | None, caller: Caller) -> dict[str, Any]:
         verdict, identity = decision.verdict, decision.verdict.identity

@@ -39,6 +39,7 @@ def readyz(context: Context) -> Handler:
         body = {
             "status": "ready" if ready else "not_ready",
             "policy_revision": context.service.snapshot.revision,
+            "stale": [str(problem) for problem in context.service.stale],
             "keys": keys,
         }
         return _json(200 if ready else 503, body)

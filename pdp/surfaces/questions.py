@@ -10,6 +10,7 @@ import msgspec
 
 from pdp import strict_json
 from pdp.errors import RequestError
+from pdp.identity.chain import Authenticator
 from pdp.model import (
     ANONYMOUS,
     ANONYMOUS_ID,
@@ -24,6 +25,7 @@ from pdp.model import (
 )
 from pdp.policy.facts import Instant
 from pdp.surfaces.client import parse_address
+from pdp.surfaces.credentials import holds_two
 from pdp.surfaces.target import Exempt, parse_target
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ T = TypeVar("T")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONGEST = 8_192
 _DEEPEST = 32
+_LONGEST_CREDENTIAL = 65_536
 _PRESENTED = ("token", "authorization", "cookie", "api_key")
 
 
@@ -61,6 +64,9 @@ class QuestionBody(msgspec.Struct, frozen=True):
     cookie: str | None = None
     api_key: str | None = None
     accept: str | None = None
+
+    def __repr__(self) -> str:
+        return f"QuestionBody(action={self.action!r}, resource={self.resource!r}, …)"
 
 
 class BatchBody(msgspec.Struct, frozen=True):
@@ -171,7 +177,24 @@ def read_credentials(body: QuestionBody) -> Credentials:
     presented = [name for name in _PRESENTED if getattr(body, name) is not None]
     if len(presented) > 1:
         raise RequestError(presented[1], f"is one credential too many, beside {presented[0]}")
+    for name in presented:
+        if len(getattr(body, name)) > _LONGEST_CREDENTIAL:
+            raise RequestError(name, f"is longer than {_LONGEST_CREDENTIAL} characters")
+    if body.authorization is not None and holds_two(body.authorization):
+        raise RequestError("authorization", "holds more than one credential")
     return Credentials(body.token, body.authorization, body.api_key, body.cookie)
+
+
+def refuse_unjudged(authenticator: Authenticator) -> None:
+    """RequestError where a credential is presented and nothing is configured to judge it."""
+    if not authenticator.configured:
+        raise RequestError("token", "no authentication is configured to judge it")
+
+
+def refuse_unvouched(*, vouches: bool) -> None:
+    """RequestError where a subject is named without a credential, by whom nobody trusts in that."""
+    if not vouches:
+        raise RequestError("subject", "needs a credential, or a caller that may vouch")
 
 
 def vouched_identity(query: Query) -> Identity:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pdp.errors import KeysUnavailable
 from pdp.identity.chain import Authenticator
 from pdp.identity.keys import ring_from_secret
 from pdp.identity.settings import AuthenticationSettings
-from pdp.model import ANONYMOUS, NO_CREDENTIALS, Credentials, Identity, Reason, Rejected
+from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
 
 GOOD = sign()
 INVALID = Rejected(Reason.TOKEN_INVALID)
@@ -31,9 +32,18 @@ def authenticator(source: CountingKeys | None = None, **section: Any) -> Authent
     return Authenticator(given, {ISSUER: source or CountingKeys(default_ring())})
 
 
+@pytest.mark.parametrize("end", ["\xff", "\x7f", "é"])
+async def test_a_long_run_of_spaces_is_read_once(end: str) -> None:
+    started = time.monotonic()
+    value = "Bearer" + " " * 60_000 + end
+    found = await authenticator().authenticate(Credentials(authorization=value), NOW)
+    assert found == Rejected(Reason.CREDENTIALS_MALFORMED)
+    assert time.monotonic() - started < 0.5
+
+
 async def test_nothing_presented_is_anonymous() -> None:
     chain = authenticator(realm="shop")
-    assert await chain.authenticate(NO_CREDENTIALS, NOW) is ANONYMOUS
+    assert await chain.authenticate(Credentials(), NOW) is ANONYMOUS
     assert await chain.authenticate(Credentials(cookie="session=x"), NOW) is ANONYMOUS
     assert (chain.realm, chain.schemes, chain.configured) == ("shop", ("Bearer",), True)
 

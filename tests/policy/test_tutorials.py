@@ -130,7 +130,8 @@ TUTORIALS = [
     Tutorial(
         "RBAC with hierarchy",
         model_text(ROLES, roles="g = _, _"),
-        f"{GRANTS}p, super, data3, delete\ng, carol, super\ng, super, data2_admin\ng, root, carol\n",
+        f"{GRANTS}p, super, data3, delete\n"
+        "g, carol, super\ng, super, data2_admin\ng, root, carol\n",
     ),
     Tutorial(
         "RBAC with resource roles",
@@ -164,7 +165,8 @@ TUTORIALS = [
     Tutorial(
         "deny-override as a guard",
         model_text(ROLES, policy="sub, obj, act, eft", effect=DENY_OVERRIDE, roles="g = _, _"),
-        "p, alice, data1, read, allow\np, alice, data2, write, deny\np, staff, data3, delete, deny\n"
+        "p, alice, data1, read, allow\np, alice, data2, write, deny\n"
+        "p, staff, data3, delete, deny\n"
         "g, bob, staff\n",
     ),
     paths(
@@ -184,8 +186,10 @@ TUTORIALS = [
         "keyMatch2",
         "p, alice, /alice_data/:resource, GET\np, alice, /alice_data2/:id/using/:resId, ^GET$\n"
         "p, bob, /bob/*, POST\np, bob, *, DELETE\np, bob, /files/*.txt, GET\n",
-        ("/alice_data", "/alice_data/r", "/alice_data/r/s", "/alice_data2/my/using/res", "/bob/a/b")
-        + ("/files/a.txt", "/files/atxt", "/bob", ""),
+        (
+            *("/alice_data", "/alice_data/r", "/alice_data/r/s", "/alice_data2/my/using/res"),
+            *("/bob/a/b", "/files/a.txt", "/files/atxt", "/bob", ""),
+        ),
     ),
     paths(
         "keyMatch3",
@@ -194,7 +198,8 @@ TUTORIALS = [
     ),
     paths(
         "keyMatch4",
-        "p, alice, /parent/{id}/child/{id}, GET\np, bob, /parent/{id}/child/{other}, GET\np, bob, /x/*, PUT\n",
+        "p, alice, /parent/{id}/child/{id}, GET\np, bob, /parent/{id}/child/{other}, GET\n"
+        "p, bob, /x/*, PUT\n",
         ("/parent/1/child/1", "/parent/1/child/2", "/parent//child/", "/x/y", "/parent/1"),
     ),
     paths(
@@ -204,7 +209,8 @@ TUTORIALS = [
     ),
     paths(
         "globMatch",
-        "p, alice, /foo/*, GET\np, alice, */bar, POST\np, bob, /a/**, GET\np, bob, /x/[ab].txt, PUT\n",
+        "p, alice, /foo/*, GET\np, alice, */bar, POST\np, bob, /a/**, GET\n"
+        "p, bob, /x/[ab].txt, PUT\n",
         (
             "/foo/bar",
             "/foo/bar/baz",
@@ -224,7 +230,8 @@ TUTORIALS = [
             request="ip, obj, act",
             policy="net, obj, act",
         ),
-        "p, 192.168.2.0/24, data1, read\np, 10.0.0.5, data2, write\np, 2001:db8::/32, data3, read\n",
+        "p, 192.168.2.0/24, data1, read\np, 10.0.0.5, data2, write\n"
+        "p, 2001:db8::/32, data3, read\n",
         contexts=ADDRESSES,
     ),
     Tutorial(
@@ -239,7 +246,8 @@ TUTORIALS = [
         "priority, explicit",
         model_text(ROLES, policy="priority, sub, obj, act, eft", effect=PRIORITY, roles="g = _, _"),
         "p, 10, data1_deny_group, data1, read, deny\np, 10, data1_deny_group, data1, write, deny\n"
-        "p, 10, data2_allow_group, data2, read, allow\np, 10, data2_allow_group, data2, write, allow\n"
+        "p, 10, data2_allow_group, data2, read, allow\n"
+        "p, 10, data2_allow_group, data2, write, allow\n"
         "p, 2, alice, data1, write, allow\np, 1, alice, data1, read, allow\n"
         "p, 1, bob, data2, read, deny\np, 010, bob, data2, write, deny\n"
         "g, bob, data2_allow_group\ng, alice, data1_deny_group\n",
@@ -253,7 +261,8 @@ TUTORIALS = [
         "subjectPriority",
         model_text(ROLES, policy="sub, obj, act, eft", effect=SUBJECT_PRIORITY, roles="g = _, _"),
         "p, root, data1, read, deny\np, admin, data1, read, deny\np, editor, data1, read, deny\n"
-        "p, subscriber, data1, read, deny\np, jane, data1, read, allow\np, alice, data1, read, allow\n"
+        "p, subscriber, data1, read, deny\np, jane, data1, read, allow\n"
+        "p, alice, data1, read, allow\n"
         "g, admin, root\ng, editor, admin\ng, subscriber, admin\n"
         "g, jane, editor\ng, alice, subscriber\n",
         subjects=("jane", "alice", "bob", "editor", "admin", "root"),
@@ -350,7 +359,8 @@ SEVERAL = (
     + "m2 = eval(p2.sub_rule) && r2.act == p2.act\n"
 )
 SEVERAL_ROWS = (
-    'p, alice, data1, read\np2, r2.sub.Age > 17, read, allow\np2, r2.sub.dept == "it", write, allow\n'
+    "p, alice, data1, read\np2, r2.sub.Age > 17, read, allow\n"
+    'p2, r2.sub.dept == "it", write, allow\n'
     'p2, r2.sub == "bob", write, deny\n'
 )
 TUTORIALS += [

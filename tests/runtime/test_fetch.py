@@ -127,5 +127,5 @@ async def test_log_lines_name_the_issuer_and_no_key(
         await until(lambda: source.state().failures >= 1)
     records = [r for r in caplog.records if r.name == "pdp.jwks"]
     assert [r.getMessage() for r in records][:2] == ["jwks_loaded", "jwks_fetch_failed"]
-    assert all(vars(r)["issuer"] == "https://idp.example.com/" for r in records)
-    assert vars(records[1])["detail"] == "status 500"
+    assert all(vars(r)["facts"]["issuer"] == "https://idp.example.com/" for r in records)
+    assert vars(records[1])["facts"]["detail"] == "status 500"

@@ -22,7 +22,6 @@ from pdp.runtime.load import load
 from pdp.runtime.logs import JsonFormatter, configure_logging
 from pdp.runtime.settings import is_local, parse_listen
 from pdp.surfaces.app import admin_routes
-from pdp.surfaces.context import make_context
 
 
 def test_decision_ids_are_uuids_of_version_7_and_sort_by_time() -> None:
@@ -115,7 +114,7 @@ async def test_an_admin_listener_off_loopback_tells_health_and_metrics_only(
     policies: Path,
 ) -> None:
     async with support.pdp(policies) as server:
-        context = make_context(server.service)
+        context = server.context
         everywhere = replace(server.service.loaded.server, admin_listen="0.0.0.0:7374")
         server.service.loaded = dataclasses.replace(server.service.loaded, server=everywhere)
         assert "/v1/policy" not in admin_routes(context)

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.errors import RequestError
-from pdp.surfaces.client import client_address, parse_address, parse_host, parse_networks
+from pdp.runtime.settings import parse_networks
+from pdp.surfaces.client import client_address, parse_address, parse_host
 
 FIELD = "X-Forwarded-For"
 TRUSTED = parse_networks(["127.0.0.1/32", "::1/128", "10.0.0.0/8"])

@@ -8,7 +8,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Action, Entity, Query
-from pdp.surfaces.client import parse_networks
+from pdp.runtime.settings import parse_networks
 from pdp.surfaces.conventions import (
     CONVENTIONS,
     FORWARD,

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.errors import RequestError
-from pdp.model import NO_CREDENTIALS, Credentials
+from pdp.model import Credentials
 from pdp.surfaces.credentials import from_headers
 
 
 def test_nothing_presented() -> None:
-    assert from_headers([], [], []) == NO_CREDENTIALS
+    assert from_headers([], [], []) == Credentials()
 
 
 @pytest.mark.parametrize(

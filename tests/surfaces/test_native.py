@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from support import Running, token
 
 from pdp.errors import RequestError
-from pdp.surfaces.questions import QuestionBody, parse_body, read_question
+from pdp.surfaces.questions import (
+    QuestionBody,
+    parse_body,
+    read_credentials,
+    read_question,
+)
 
 IP = {"ip": "203.0.113.9"}
 DOCS: Mapping[str, Any] = {"action": "GET", "resource": "/docs/a", "context": IP}
@@ -112,6 +117,8 @@ BAD: list[tuple[object, str]] = [
     ({**DOCS, "context": {"ip": 1}}, "context.ip: must be a string"),
     ({**DOCS, "context": {"ip": "300.1.1.1"}}, "context.ip: is not an ip address"),
     ({**DOCS, "context": json.loads("[" * 40 + "]" * 40)}, "body: is nested deeper than 32"),
+    ({**DOCS, "authorization": "Bearer a, Basic b"}, "authorization: holds more than one"),
+    ({**DOCS, "token": "x" * 70_000}, "token: is longer than 65536 characters"),
     ({**DOCS, "token": 5}, "token: expected `str | null`, got `int`"),
     ({**DOCS, "token": "a", "cookie": "b"}, "cookie: is one credential too many, beside token"),
     ({**DOCS, "subject": "alice"}, "subject: needs a credential, or a caller that may vouch"),
@@ -130,6 +137,24 @@ async def test_a_bad_request_names_the_field(server: Running, body: object, mess
     assert answer["error"] == "invalid_request"
     assert answer["message"].startswith(message)
     assert "secret" not in answer["message"]
+
+
+async def test_a_cookie_is_no_credential_for_a_named_subject(server: Running) -> None:
+    status, answer = await ask(server, {**DOCS, "subject": "root", "cookie": "a=b"})
+    assert (status, answer["message"].split(":")[0]) == (400, "subject")
+
+
+async def test_a_request_that_cannot_be_understood_is_recorded(server: Running) -> None:
+    await ask(server, {})
+    _, body = await server.ask("GET", "/metrics", admin=True)
+    line = b'reason="request_invalid",surface="native",verdict="bad_request"'
+    assert line in body
+
+
+def test_a_question_is_shown_without_its_credentials() -> None:
+    body = QuestionBody(action="a", resource="r", token="secret-token", api_key="secret-key")
+    assert "secret" not in repr(body)
+    assert "secret" not in repr(read_credentials(QuestionBody("a", "r", token="secret")))
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])

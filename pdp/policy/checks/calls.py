@@ -51,6 +51,14 @@ def bad_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
             yield Problem(text.policy.file, line, code, f"`{value}` {wrong}", help_)
 
 
+def _compiles(name: str, value: str) -> bool:
+    try:
+        PATTERN_FUNCTIONS[name](value)
+    except ValueError:
+        return False
+    return True
+
+
 @on_calls
 def bad_time(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
     """A time that timeMatch cannot read, and that would fail only when a request reaches it."""
@@ -109,7 +117,7 @@ def regex_in_path(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
     """A path pattern whose literal part holds a character that regular expressions read."""
     for name, line, value in _judged(text, calls, _SEGMENTS):
         found = _META.search(_SEGMENTS[name].sub("", value))
-        if found:
+        if found and _compiles(name, value):
             other = value.replace(found.group(), "x", 1)
             means = f"matches `{other}`, too" if found.group() == "." else "is more than a literal"
             yield Problem(

@@ -14,7 +14,7 @@ from pdp.policy.shape import LayerText
 def unknown_effect(text: LayerText) -> Iterator[Problem]:
     """An effect that is none of Casbin's five, to the letter."""
     definition = text.definition("e")
-    if definition is not None and text.effect is None:
+    if definition is not None and text.effect is None and "#" not in definition.span.value:
         yield definition.problem(
             text.model.file,
             "unknown-effect",

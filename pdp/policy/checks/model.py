@@ -15,7 +15,7 @@ from pdp.policy.text import SECTIONS, Definition
 
 _KEY = re.compile(r"^[rpgem]([2-9]|[1-9]\d+)?$")
 _NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_]*$")
-_LIKE_EFT = re.compile(r"^(e|ef|eff|efft|eft\W.*|effect|policy_?effect|decision)$", re.IGNORECASE)
+_LIKE_EFT = re.compile(r"^(e|ef|eff|eft|efft|effect|policy_?effect|decision)$", re.IGNORECASE)
 _REQUIRED = {
     "r": "[request_definition] with `r = sub, obj, act`",
     "p": "[policy_definition] with `p = sub, obj, act`",
@@ -134,7 +134,11 @@ def inline_comment(text: LayerText) -> Iterator[Problem]:
     """A comment behind a definition, which becomes a part of it, or cuts it."""
     for definition in text.model.definitions:
         at = definition.span.value.find("#")
-        if at >= 0 and not definition.key.startswith("m"):  # matchers are told with a caret
+        # A matcher's are told when it is parsed; a role's parentheses, as what they do.
+        told = definition.key.startswith("m") or (
+            definition.key.startswith("g") and "(" in definition.span.value
+        )
+        if at >= 0 and not told:
             yield definition.problem(
                 text.model.file,
                 "inline-comment",
@@ -151,7 +155,7 @@ def bad_name(text: LayerText) -> Iterator[Problem]:
         definition = text.definition(letter)
         found = names(definition)
         for name in dict.fromkeys(found):
-            if definition and (not _NAME.match(name) or found.count(name) > 1):
+            if definition and "#" not in name and (not _NAME.match(name) or found.count(name) > 1):
                 wrong = "stands twice" if _NAME.match(name) else "is no name"
                 yield definition.problem(
                     text.model.file,
@@ -197,7 +201,9 @@ def bad_role_definition(text: LayerText) -> Iterator[Problem]:
                 f"write `{key} = _, _` or `{key} = _, _, _`",
                 value.index("("),
             )
-        elif count not in (2, *WITH_DOMAIN) or value.replace(" ", "") != ",".join("_" * count):
+        elif "#" not in value and (
+            count not in (2, *WITH_DOMAIN) or value.replace(" ", "") != ",".join("_" * count)
+        ):
             yield _at_key(
                 text,
                 definition,

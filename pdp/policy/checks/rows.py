@@ -166,14 +166,13 @@ def _domain(row: Row) -> str:
 def _too_deep(parents: dict[tuple[str, str], list[Row]], start: tuple[str, str]) -> Row | None:
     """The first row that lies beyond Casbin's bound on the shortest way from `start`."""
     seen, level = {start}, [start]
-    for edges in range(MAX_EDGES + 1):
+    fresh: list[Row] = []
+    for _ in range(MAX_EDGES + 1):
         rows = [row for key in level for row in parents.get(key, ())]
         fresh = [row for row in rows if (_domain(row), row.values[1]) not in seen]
-        if edges == MAX_EDGES:
-            return fresh[0] if fresh else None
         level = list(dict.fromkeys((_domain(row), row.values[1]) for row in fresh))
         seen.update(level)
-    return None
+    return fresh[0] if fresh else None
 
 
 @on_text

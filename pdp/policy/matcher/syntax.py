@@ -126,52 +126,25 @@ def _flush_left(python: str, offsets: list[int]) -> tuple[str, tuple[int, ...]]:
 
 
 def _token_problems(match: re.Match[str], definition: Definition, file: str) -> list[Problem]:
+    wrong = _misread(match, definition.key)
     start, width = match.start(), match.end() - match.start()
+    return [definition.problem(file, *wrong, start, width)] if wrong else []
+
+
+def _misread(match: re.Match[str], key: str) -> tuple[str, str, str] | None:
+    """Code, message and help for a token that Casbin takes for something else."""
     if match["bad"]:
-        return [
-            definition.problem(
-                file,
-                "inline-comment",
-                f"`{match['bad']}` ends the matcher here, silently",
-                "put comments on lines of their own",
-                start,
-                width,
-            )
-        ]
-    if match["op"] and _GLUED[match["op"]](match.string, start, match.end()):
-        return [
-            definition.problem(
-                file,
-                "glued-operator",
-                f"Casbin reads `{match['op']}` as a part of the name beside it",
-                f"put blanks around `{match['op']}`",
-                start,
-                width,
-            )
-        ]
-    if match["text"] and "#" in match["text"] and definition.key.startswith("m"):
-        return [
-            definition.problem(
-                file,
-                "rewritten-literal",
-                f"Casbin cuts the matcher at the `#` in {match['text']}",
-                "compare with a policy field or an attribute instead",
-                start,
-                width,
-            )
-        ]
-    if match["text"] and _REWRITTEN.search(match["text"]):
-        return [
-            definition.problem(
-                file,
-                "rewritten-literal",
-                f"Casbin rewrites operators inside the text {match['text']}",
-                "compare with a policy field or an attribute instead",
-                start,
-                width,
-            )
-        ]
-    return []
+        message = f"`{match['bad']}` ends the matcher here, silently"
+        return "inline-comment", message, "put comments on lines of their own"
+    if match["op"] and _GLUED[match["op"]](match.string, match.start(), match.end()):
+        message = f"Casbin reads `{match['op']}` as a part of the name beside it"
+        return "glued-operator", message, f"put blanks around `{match['op']}`"
+    text, help_ = match["text"] or "", "compare with a policy field or an attribute instead"
+    if "#" in text and key.startswith("m"):  # a rule of a row is not cut
+        return "rewritten-literal", f"Casbin cuts the matcher at the `#` in {text}", help_
+    if _REWRITTEN.search(text):
+        return "rewritten-literal", f"Casbin rewrites operators inside the text {text}", help_
+    return None
 
 
 def _syntax_problem(

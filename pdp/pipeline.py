@@ -113,9 +113,14 @@ class Question:
         snapshot = self.snapshot
         if identity.method is Method.NONE and snapshot.credentialing.configured:
             return Outcome.UNAUTHENTICATED, replace(ground, reason=Reason.CREDENTIALS_MISSING)
-        if snapshot.concealed(self.query) and not self._revealed(identity):
+        # Both are found out whether they matter or not: the same work, the same time.
+        covered, revealed = (
+            snapshot.covered(facts),
+            bool(snapshot.hidden) and self._revealed(identity),
+        )
+        if snapshot.concealed(self.query) and not revealed:
             return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED)
-        if not snapshot.covered(facts):
+        if not covered:
             hides = snapshot.concealment.unknown_resource == 404  # noqa: PLR2004
             outcome = Outcome.NOT_FOUND if hides else Outcome.FORBIDDEN
             return outcome, replace(ground, reason=Reason.RESOURCE_UNKNOWN)

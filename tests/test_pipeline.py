@@ -281,6 +281,62 @@ def test_what_the_subject_is_called_in_a_layer_is_no_role_either() -> None:
     assert decide(query("/invoices/7"), known("7"), snapshot, NOW).status == 403
 
 
+@pytest.mark.parametrize(
+    ("template", "rows", "claims"),
+    [
+        ("{subject.properties.email}", "p, idp:boss, /x, GET\n", {"email": "idp:boss"}),
+        ("{subject.id}@{context.domain}", "p, 7@d, /x, GET\ng, root@d, 7@d\n", {}),
+        ("{subject.type}:{subject.id}", "p, user:7, /x, GET\ng, user:1, user:7\n", {}),
+    ],
+    ids=["an open prefix", "with a domain", "with the type"],
+)
+def test_the_name_that_a_layer_makes_is_no_role_either(
+    template: str, rows: str, claims: dict[str, str]
+) -> None:
+    layer = Layer("rbac", "grant", RBAC, rows, {"sub": template})
+    credentialing = Credentialing(True, None, frozenset(), ("idp:",))
+    asked = query("/x")
+    asked = Query(asked.action, asked.resource, {"domain": "d"})
+    verdict = decide(asked, known("7", claims=claims), snapshot_of((layer,), credentialing), NOW)
+    assert (verdict.status, verdict.reason) == (401, Reason.TOKEN_INVALID)
+
+
+def test_roles_of_the_credential_are_not_those_of_whom_an_attribute_names() -> None:
+    matcher = "g(r.sub.manager, p.sub) && r.obj == p.obj"
+    by_manager = model("sub, obj", "sub, obj", ALLOW_OVERRIDE, matcher, "g = _, _")
+    snapshot = snapshot_of((Layer("rbac", "grant", by_manager, "p, director, /x\n"),))
+    asks = known("kim", roles=("director",), claims={"manager": "bob"})
+    assert decide(query("/x"), asks, snapshot, NOW).status == 403
+    manager = known("kim", claims={"manager": "director"})
+    assert decide(query("/x"), manager, snapshot, NOW).status == 200
+
+
+def test_a_role_of_one_domain_is_not_shown_in_another() -> None:
+    rbac = model(
+        "sub, dom, obj",
+        "sub, dom, obj",
+        ALLOW_OVERRIDE,
+        "g(r.sub, p.sub, r.dom) && r.obj == p.obj",
+        "g = _, _, _",
+    )
+    snapshot = snapshot_of((Layer("rbac", "grant", rbac, "p, admin, acme, /x\n"),))
+    asks = known("kim", roles=("admin",), domain="acme")
+    found = {}
+    for domain in ("acme", "evil", ["acme"] * 50_000):
+        asked = Query(Action("GET"), Entity("resource", "/x"), {"domain": domain})
+        verdict = decide(asked, asks, snapshot, NOW)
+        found[str(domain)[:4]] = (verdict.status, verdict.roles)
+    assert found == {"acme": (200, ("admin",)), "evil": (403, ()), "['ac": (403, ())}
+
+
+def test_a_product_of_two_texts_is_unknown_before_it_is_made() -> None:
+    product = model("obj, a, b", "obj", ALLOW_OVERRIDE, "r.obj == p.obj && r.a * r.b > 10")
+    request = {"a": "{context.a}", "b": "{context.b}"}
+    snapshot = snapshot_of((Layer("rbac", "grant", product, "p, /x\n", request),))
+    asked = Query(Action("GET"), Entity("resource", "/x"), {"a": "y" * 10**6, "b": "z" * 10**6})
+    assert decide(asked, known("kim"), snapshot, NOW).status == 403
+
+
 def test_a_vouched_subject_may_be_a_role() -> None:
     vouched = Identity("member", method=Method.VOUCHED)
     assert decide(query("/invoices/7"), vouched, SNAPSHOT, NOW).status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pdp.config import suggest
 from pdp.errors import Problem, Severity
@@ -19,7 +20,7 @@ from pdp.policy.order import by_priority, by_subject_depth
 from pdp.policy.roles import WITH_DOMAIN, RoleGraph, build_graph
 from pdp.policy.shape import LayerText
 from pdp.policy.template import DEFAULTS, Template, compile_template
-from pdp.policy.text import Definition, Row, Span
+from pdp.policy.text import Definition, PolicyText, Row, Span
 
 
 def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list[Problem]]:
@@ -27,8 +28,10 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
     problems = check_text(text)
     templates, found = _templates(text, settings_file)
     problems += found
-    if any(p.severity is Severity.ERROR for p in problems):
+    # A bad row does not keep the matcher from being judged: all problems are told at once.
+    if any(_is_error(p) and p.file != text.policy.file for p in problems):
         return None, problems
+    text = _without_bad_rows(text, problems)
     scope = _scope(text, templates)
     matcher, found = parse_expression(_defined(text, "m"), text.model.file)
     problems += found
@@ -36,16 +39,26 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
         return None, problems
     clause, context, found = _compile(text, scope, matcher)
     problems += found + check_calls(text, context.calls)
-    if any(p.severity is Severity.ERROR for p in problems):
+    if any(_is_error(p) for p in problems):
         return None, problems
     return _assemble(text, templates, clause, context), problems
+
+
+def _without_bad_rows(text: LayerText, problems: Iterable[Problem]) -> LayerText:
+    bad = {problem.line for problem in problems if problem.file == text.policy.file}
+    rows = tuple(row for row in text.policy.rows if row.line not in bad)
+    return replace(text, policy=PolicyText(text.policy.file, rows))
+
+
+def _is_error(problem: Problem) -> bool:
+    return problem.severity is Severity.ERROR
 
 
 def _assemble(
     text: LayerText, templates: Mapping[str, Template], clause: Clause, context: Context
 ) -> Layer:
     effect = text.effect or EFFECTS[SUBJECT_PRIORITY]
-    rows, file = _rows(text, effect), text.policy.file
+    rows, file, graphs = _rows(text, effect), text.policy.file, _graphs(text)
     if not rows and not context.columns:
         # A matcher that names no field of the policy needs no rows: it is judged once.
         file = text.model.file
@@ -58,8 +71,9 @@ def _assemble(
         clause=clause,
         templates=tuple(templates[token] for token in text.tokens),
         rows=rows,
-        graphs=_graphs(text),
+        graphs=graphs,
         subject_roles=_subject_roles(text, context.calls),
+        role_names=_role_names(context.calls, graphs),
     )
 
 
@@ -126,8 +140,8 @@ def _compile(
     problems: list[Problem] = []
     for column in eval_columns(matcher, scope):
         for row in text.rules:
-            rule = row.values[scope.columns[column]]
-            if rule not in rules:
+            rule = text.column(row, column)
+            if rule is not None and rule not in rules:
                 rules[rule], found = _read_rule(text, row, scope.columns[column], context)
                 problems += found
 
@@ -188,8 +202,14 @@ def _subject_roles(text: LayerText, calls: Iterable[Call]) -> tuple[SubjectRoles
     tokens = text.tokens
     found: dict[SubjectRoles, None] = {}
     for call in calls:
-        if call.name in text.roles and call.of_subject:
+        named = call.member in tokens or call.asserts  # by a token, or as r.subject.id
+        if call.name in text.roles and call.of_subject and named:
             member = tokens.index(call.member) if call.member in tokens else None
             domain = tokens.index(call.domain) if call.domain in tokens else None
-            found[SubjectRoles(call.name, member, domain)] = None
+            found[SubjectRoles(call.name, member, domain, call.asserts)] = None
     return tuple(found)
+
+
+def _role_names(calls: Iterable[Call], graphs: Mapping[str, RoleGraph]) -> frozenset[str]:
+    asked = {call.name for call in calls if call.of_subject and call.name in graphs}
+    return frozenset[str]().union(*(graphs[name].names() for name in asked))

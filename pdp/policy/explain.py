@@ -10,7 +10,7 @@ from typing import Literal
 from pdp.model import Rule
 from pdp.policy.effect import Decision
 from pdp.policy.facts import Facts
-from pdp.policy.layer import Layer, SubjectRoles
+from pdp.policy.layer import Layer, SubjectRoles, domain_of, member_of
 from pdp.policy.matcher.terms import Cover, Frame
 from pdp.policy.template import UNFILLED
 
@@ -90,12 +90,11 @@ def role_paths(layers: Iterable[Layer], facts: Facts) -> tuple[RolePath, ...]:
 
 def _paths(layer: Layer, frame: Frame, place: SubjectRoles) -> Iterator[RolePath]:
     graph = layer.graphs[place.definition]
-    member = "" if place.member is None else frame.tokens[place.member]
-    domain = frame.tokens[place.domain] if graph.has_domain and place.domain is not None else ""
-    if not (member and isinstance(member, str)) or domain is UNFILLED:
+    member, domain = member_of(frame, place), domain_of(frame, place)
+    if not isinstance(member, str) or domain is UNFILLED:
         return
     domain = str(domain)  # as a matcher compares it
-    asserted = frame.asserted_in(place.definition, domain)
+    asserted = frame.asserted_in(place.definition, domain) if place.asserts else ()
     for role in graph.reach(member, domain, asserted):
         if role == member:
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -56,6 +56,7 @@ class Facts:
     context: Properties
     asserted: tuple[tuple[str, str | None], ...]
     now: float
+    frames: dict[str, Any] = field(default_factory=dict, compare=False)  # each layer's view, kept
 
 
 class Instant(str):

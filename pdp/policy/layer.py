@@ -36,12 +36,14 @@ class Ruling:
 class SubjectRoles:
     """A role definition that is asked about the subject, and by which request tokens.
 
-    `member` and `domain` are indexes of tokens, None where the matcher asks with something else.
+    `member` and `domain` are indexes of tokens. A `member` of None is the subject's id, a `domain`
+    of None is none. `asserts` tells that roles of the credential count.
     """
 
     definition: str
     member: int | None
     domain: int | None
+    asserts: bool
 
 
 SILENCE: Final = Ruling(Decision.NONE)
@@ -60,6 +62,7 @@ class Layer:
     rows: tuple[PolicyRow, ...]
     graphs: Mapping[str, RoleGraph]
     subject_roles: tuple[SubjectRoles, ...]
+    role_names: frozenset[str]  # that a subject could be taken for, by its name
 
     @property
     def depends(self) -> frozenset[Source]:
@@ -67,8 +70,12 @@ class Layer:
         return self.clause.depends
 
     def frame(self, facts: Facts) -> Frame:
-        """`facts` as this layer sees them."""
-        return Frame(facts, [template.render(facts) for template in self.templates], self.graphs)
+        """`facts` as this layer sees them, worked out once for each question."""
+        frame: Frame | None = facts.frames.get(self.name)
+        if frame is None:
+            tokens = [template.render(facts) for template in self.templates]
+            frame = facts.frames[self.name] = Frame(facts, tokens, self.graphs)
+        return frame
 
     def judge(self, facts: Facts) -> Ruling:
         """The decision of the effect over the rows that match.
@@ -94,34 +101,44 @@ class Layer:
         return Ruling(self.effect.otherwise, Rule(self.file, allowed.line)) if allowed else SILENCE
 
     def covers(self, facts: Facts) -> bool:
-        """Whether some row speaks of this resource, for whatever subject and action."""
+        """Whether some row speaks of this resource, for whatever subject and action.
+
+        INVARIANT: all rows are looked at, lest the time tell which resources exist.
+        """
         frame, covers = self.frame(facts), self.clause.covers
-        return any(covers(frame, row.values) is Cover.YES for row in self.rows)
+        return Cover.YES in [covers(frame, row.values) for row in self.rows]
 
     def roles(self, facts: Facts) -> set[str]:
         """Every role that the subject holds here, inherited ones included."""
         frame, held = self.frame(facts), set[str]()
         for place in self.subject_roles:
-            member, domain = _token(frame, place.member), _token(frame, place.domain)
-            if not self.graphs[place.definition].has_domain:
-                domain = ""
+            member, domain = member_of(frame, place), domain_of(frame, place)
             if member is not UNFILLED and domain is not UNFILLED:
-                held |= frame.reach(place.definition, member, str(domain), asserted=True).keys()
-                held.discard(member)
+                reached = frame.reach(place.definition, member, str(domain), place.asserts)
+                held |= reached.keys() - {member}
         return held
 
-    def role_names(self) -> frozenset[str]:
-        """Every role that a subject could hold here by a row."""
-        names = (self.graphs[place.definition].names() for place in self.subject_roles)
-        return frozenset[str]().union(*names)
-
-    def subject_names(self, facts: Facts) -> set[object]:
+    def subject_names(self, facts: Facts) -> set[str]:
         """What the subject is called where this layer looks for its roles."""
         frame = self.frame(facts)
-        return {_token(frame, place.member) for place in self.subject_roles}
+        names = (member_of(frame, place) for place in self.subject_roles)
+        return {name for name in names if isinstance(name, str)}
 
 
-def _token(frame: Frame, index: int | None) -> Any:
-    """The token's value; a list or an object, which no role can belong to, is UNFILLED."""
-    value = UNFILLED if index is None else frame.tokens[index]
+def member_of(frame: Frame, place: SubjectRoles) -> Any:
+    """What the subject is called there, or UNFILLED."""
+    if place.member is None:
+        return frame.facts.subject.id
+    return _nameable(frame.tokens[place.member])
+
+
+def domain_of(frame: Frame, place: SubjectRoles) -> Any:
+    """In which domain its roles are looked for there: "" without domains, or UNFILLED."""
+    if not frame.graphs[place.definition].has_domain:
+        return ""
+    return UNFILLED if place.domain is None else _nameable(frame.tokens[place.domain])
+
+
+def _nameable(value: Any) -> Any:
+    """A token's value; a list or an object, which no role can belong to, is UNFILLED."""
     return value if isinstance(value, str | int | float) else UNFILLED

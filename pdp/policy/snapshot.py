@@ -74,18 +74,16 @@ class Snapshot:
 
     def roles(self, facts: Facts) -> tuple[str, ...]:
         """All roles that the subject holds in any layer, sorted."""
-        held = {role for role, _ in facts.asserted}
+        held = {role for role, domain in facts.asserted if not domain}
         for layer in self.layers:
             held |= layer.roles(facts)
         return tuple(sorted(held))
 
     def names_a_role(self, identity: Identity, facts: Facts) -> bool:
         """Whether an authenticated id could be taken for a role, or for `anonymous`."""
-        if identity.id in self.reserved or identity.id.startswith(self.credentialing.role_prefixes):
-            return True
-        return any(
-            not self.reserved.isdisjoint(layer.subject_names(facts)) for layer in self.layers
-        )
+        names = {identity.id}.union(*(layer.subject_names(facts) for layer in self.layers))
+        prefixes = self.credentialing.role_prefixes
+        return not self.reserved.isdisjoint(names) or any(n.startswith(prefixes) for n in names)
 
 
 def build_snapshot(
@@ -148,4 +146,4 @@ def _reserved(layers: Iterable[Layer], credentialing: Credentialing) -> frozense
     names = {ANONYMOUS_ID, *credentialing.asserted}
     if credentialing.authenticated_role:
         names.add(credentialing.authenticated_role)
-    return frozenset(names).union(*(layer.role_names() for layer in layers))
+    return frozenset(names).union(*(layer.role_names for layer in layers))

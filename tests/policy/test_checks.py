@@ -42,6 +42,7 @@ g, alice, member
 g, admin, member
 """
 MATCHER = 15  # the line of `m`
+GRANT = LayerSettings(name="clean", kind="grant", model="clean.conf", policy="clean.csv")
 RULES = "m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act)"
 
 
@@ -63,6 +64,7 @@ class Directory:
             layers=(layer, *self.layers), concealment=ConcealmentSettings(**self.concealment)
         )
         files = {"rbac.conf": as_bytes(self.model), "rbac.csv": as_bytes(self.rows)}
+        files |= {"clean.conf": MODEL.encode(), "clean.csv": ROWS.encode()}
         if self.entities is not None:
             files["entities.json"] = self.entities
         return build_snapshot(files, settings, Credentialing(), "pdp.toml")
@@ -272,6 +274,31 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
         model(EFFECT, "e = some(where (p.eft == allow))"),
         (CSV, 4, "ignored-deny"),
     ),
+    (
+        "a guard that refuses nobody",
+        Directory(
+            model=MODEL.replace(EFFECT, "e = !some(where (p.eft == deny))"),
+            rows="p, a, /b, GET, allow\n",
+            layer={"kind": "guard"},
+            layers=(GRANT,),
+        ),
+        (CSV, None, "idle-guard"),
+    ),
+    (
+        "decisions in a field of another name",
+        Directory(
+            model=MODEL.replace("obj, act, eft", "obj, act, verdict"), rows="p, a, /b, GET, deny\n"
+        ),
+        (CONF, 6, "misnamed-effect"),
+    ),
+    (
+        "a pattern from the request",
+        matcher("keyMatch2(p.obj, r.obj)"),
+        (CONF, MATCHER, "pattern-from-request"),
+    ),
+    ("a blank in eval", matcher("eval( p.obj )"), (CONF, MATCHER, "not-compilable")),
+    ("a private attribute", matcher("r.sub._x == p.obj"), (CONF, MATCHER, "not-compilable")),
+    ("a method's name", matcher("r.sub.format == p.obj"), (CONF, MATCHER, "not-compilable")),
     # rows
     ("a type in capitals", added("P, x, y, z, deny"), (CSV, ADDED, "undefined-type")),
     ("a type without a definition", added("p2, x, y, z, deny"), (CSV, ADDED, "undefined-type")),
@@ -472,7 +499,7 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
         ("entities.json", None, "duplicate-entity"),
     ),
 ]
-WARNINGS = {"ignored-tail", "regex-in-path"}
+WARNINGS = {"idle-guard", "ignored-tail", "regex-in-path"}
 mistakes = pytest.mark.parametrize(
     ("directory", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )

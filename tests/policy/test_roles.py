@@ -121,7 +121,7 @@ def test_asserted_roles_are_the_subjects_and_nobody_elses() -> None:
     layer = layer_of(Policy(model, "p, x, lead, GET\n"))
     assert not allows(layer, Ask("alice", "doc", "lead", roles=("lead",)))
     assert layer.subject_roles == ()
-    assert layer.role_names() == frozenset()
+    assert layer.role_names == frozenset()
 
 
 def test_a_constant_member_or_domain_is_asked_without_a_token() -> None:
@@ -129,7 +129,7 @@ def test_a_constant_member_or_domain_is_asked_without_a_token() -> None:
     layer = layer_of(Policy(model, "p, admin, /, GET\ng, alice, admin, d1\n"))
     assert allows(layer, Ask("alice"))
     assert layer.roles(facts_of(Ask("alice"))) == set()
-    assert layer.role_names() == {"admin"}
+    assert layer.role_names == {"admin"}
 
 
 def test_the_path_to_a_role_is_the_shortest() -> None:

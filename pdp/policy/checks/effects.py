@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Severity
 from pdp.policy.checks.registry import on_text
 from pdp.policy.effect import EFFECTS
 from pdp.policy.shape import LayerText
@@ -55,3 +55,20 @@ def ignored_deny(text: LayerText) -> Iterator[Problem]:
                 f"under `{effect.name}` this deny row changes nothing",
                 "write `e = some(where (p.eft == allow)) && !some(where (p.eft == deny))`",
             )
+
+
+@on_text
+def idle_guard(text: LayerText) -> Iterator[Problem]:
+    """A guard that allows what nothing denies, and denies nothing."""
+    effect = text.effect
+    if effect is None or text.settings.kind != "guard" or effect.requires_allow:
+        return
+    if not any(text.column(row, "eft") == "deny" for row in text.rules):
+        yield Problem(
+            text.policy.file,
+            None,
+            "idle-guard",
+            f"under `{effect.name}` a guard without a deny row refuses nobody",
+            "write rows that end in `deny`, with `eft` as their last field",
+            Severity.WARNING,
+        )

@@ -167,6 +167,10 @@ def bad_name(text: LayerText) -> Iterator[Problem]:
                 )
 
 
+def _holds_decisions(text: LayerText, name: str) -> bool:
+    return bool(text.rules) and all(text.column(r, name) in ("allow", "deny") for r in text.rules)
+
+
 @on_text
 def misnamed_effect(text: LayerText) -> Iterator[Problem]:
     """A field that is meant to be `eft` and is not: its denies would be allows."""
@@ -174,7 +178,7 @@ def misnamed_effect(text: LayerText) -> Iterator[Problem]:
     if definition is None or "eft" in text.columns:
         return
     for name in text.columns:
-        if _LIKE_EFT.match(name):
+        if _LIKE_EFT.match(name) or _holds_decisions(text, name):
             yield definition.problem(
                 text.model.file,
                 "misnamed-effect",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pdp.config import suggest
-from pdp.policy.facts import Source
+from pdp.policy.facts import Source, Unknown
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, time_window
 from pdp.policy.matcher.scope import NameProblem, Scope
 from pdp.policy.matcher.terms import Frame, Row, Value
@@ -22,14 +22,16 @@ _CLOCK: Final = frozenset({Source.CONTEXT})
 class Call:
     """A call as checks see it: `column` is the policy field that is the last argument.
 
-    `of_subject` tells that the first argument is filled from the subject alone; roles that a
-    credential asserts count there, and its names are what an authenticated id must not equal.
+    `of_subject` tells that the first argument depends on the subject: an authenticated id must
+    not equal a role of such a definition. `asserts` tells that it *is* the subject, so that roles
+    that a credential asserts count.
     """
 
     name: str
     node: ast.Call
     column: str | None
     of_subject: bool
+    asserts: bool
     member: str | None  # the request token that is the first argument, if it is one
     domain: str | None  # and the one that is the last
 
@@ -46,20 +48,28 @@ def compile_call(
         raise NameProblem(f"`{name}` takes plain arguments only", "", "not-compilable")
     _check_arity(name, len(arguments), scope)
     depends = frozenset().union(*(d for _, d in arguments))
-    of_subject = arguments[0][1] == {Source.SUBJECT}
+    member = _name(node.args[0], scope.request)
+    whole = member in scope.tokens or ast.unparse(node.args[0]) == f"{scope.request}.subject.id"
     call = Call(
         name,
         node,
-        _name(node.args[-1], scope.policy),
-        of_subject,
-        _name(node.args[0], scope.request),
-        _name(node.args[-1], scope.request),
+        column=_name(node.args[-1], scope.policy),
+        of_subject=Source.SUBJECT in arguments[0][1],
+        asserts=whole and arguments[0][1] == {Source.SUBJECT},
+        member=member,
+        domain=_name(node.args[-1], scope.request),
     )
     values = [value for value, _ in arguments]
     if name in scope.roles:
-        return call, _role(name, values, asserted=of_subject), depends
+        return call, _role(name, values, asserted=call.asserts), depends
     if name == _TIME:
         return call, _time(node, values), depends | _CLOCK
+    if arguments[1][1]:
+        raise NameProblem(
+            f"the pattern of `{name}` would come from the request",
+            "the value comes first, the pattern second, and the pattern from the policy",
+            "pattern-from-request",
+        )
     return call, _pattern(name, node.args[1], values), depends
 
 
@@ -95,8 +105,10 @@ def _role(definition: str, values: list[Value], *, asserted: bool) -> Value:
     domain = domains[0] if domains else lambda _frame, _row: ""
 
     def value(frame: Frame, row: Row) -> bool:
-        closure = frame.reach(definition, member(frame, row), str(domain(frame, row)), asserted)
-        return role(frame, row) in closure
+        of = domain(frame, row)
+        if not isinstance(of, str | int | float):
+            raise Unknown  # no domain's name, and it could be long to write down
+        return role(frame, row) in frame.reach(definition, member(frame, row), str(of), asserted)
 
     return value
 

@@ -44,7 +44,10 @@ def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negat
         return _clause(context, rules, node.operand, terms.OPERAND, negated=not negated)
     if isinstance(node, ast.IfExp):
         return _choice(context, rules, node, mode, negated=negated)
-    if rules is not None and (column := eval_column(node, context.scope)) is not None:
+    if (
+        rules is not None
+        and (column := eval_column(context.expression, node, context.scope)) is not None
+    ):
         context.columns.add(column)
         return _rule(rules(mode), context.scope.columns[column], negated=negated)
     value, depends = compile_value(context, node)
@@ -106,8 +109,11 @@ def _rule(rules: Mapping[str, Clause], index: int, *, negated: bool) -> Clause:
     return Clause(truth, covers, depends)
 
 
-def eval_column(node: ast.AST, scope: Scope) -> str | None:
-    """The policy column that `eval(p.column)` names, if `node` is such a call."""
+def eval_column(expression: Expression, node: ast.AST, scope: Scope) -> str | None:
+    """The policy column that `eval(p.column)` names, if `node` is such a call, to the letter.
+
+    Casbin finds it by its text: with a blank inside it fails at every request.
+    """
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
         return None
     if node.func.id != "eval" or len(node.args) != 1 or node.keywords:
@@ -115,11 +121,11 @@ def eval_column(node: ast.AST, scope: Scope) -> str | None:
     argument = node.args[0]
     if not (isinstance(argument, ast.Attribute) and isinstance(argument.value, ast.Name)):
         return None
-    known = argument.value.id == scope.policy and argument.attr in scope.columns
-    return argument.attr if known else None
+    written = expression.source(node) == f"eval({scope.policy}.{argument.attr})"
+    return argument.attr if written and argument.attr in scope.columns else None
 
 
 def eval_columns(expression: Expression, scope: Scope) -> list[str]:
     """Every column that the expression evaluates as a rule, once each."""
-    found = (eval_column(node, scope) for node in ast.walk(expression.tree))
+    found = (eval_column(expression, node, scope) for node in ast.walk(expression.tree))
     return sorted({column for column in found if column})

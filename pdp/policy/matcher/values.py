@@ -33,6 +33,12 @@ def _bounded(compute: Operation) -> Operation:
     """`+` and `*` with simpleeval's bound on how long a text or list may become."""
 
     def checked(left: Any, right: Any) -> Any:
+        if (
+            compute is simpleeval.safe_mult
+            and hasattr(left, "__len__")
+            and hasattr(right, "__len__")
+        ):
+            raise TypeError  # before simpleeval measures the product by making it
         try:
             return compute(left, right)
         except simpleeval.InvalidExpression:
@@ -116,6 +122,11 @@ def _path(context: Context, node: ast.expr) -> Typed:
         at = at.value
     if not isinstance(at, ast.Name):
         return context.refuse(node, "attributes are reached from `r.` only")
+    if any(
+        n.startswith(tuple(simpleeval.DISALLOW_PREFIXES)) or n in simpleeval.DISALLOW_METHODS
+        for n in names[1:]
+    ):
+        return context.refuse(node, f"Casbin refuses the attribute `{names[-1]}`")
     if at.id == context.scope.policy and names:
         context.columns.add(names[0])
     return context.scope.resolve([at.id, *names])

@@ -13,11 +13,13 @@ from pdp.config import decode, parse_toml, unknown_keys
 from pdp.errors import ConfigurationError, Problem, Severity
 from pdp.identity.chain import Authenticator
 from pdp.identity.keys import KeySource
+from pdp.identity.revocation import NONE, Revocations
 from pdp.identity.settings import AuthenticationSettings, check, role_names
 from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
 from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
 from pdp.runtime.callers import Callers, load_callers
 from pdp.runtime.keys import key_sources
+from pdp.runtime.revocations import load_revocations
 from pdp.runtime.settings import (
     CallerSettings,
     ServerSettings,
@@ -25,7 +27,7 @@ from pdp.runtime.settings import (
     check_server,
     from_environment,
 )
-from pdp.runtime.sources import SETTINGS, read_file, read_policy
+from pdp.runtime.sources import MANIFEST, SETTINGS, read_file, read_policy
 
 S = TypeVar("S", bound=msgspec.Struct)
 OPERATOR = ("server", "authentication", "callers")
@@ -52,15 +54,21 @@ class Loaded:
     authentication: AuthenticationSettings
     authenticator: Authenticator
     sources: Mapping[str, KeySource]
+    revocations: Revocations | None  # at start; None without a `revoked.csv`
     callers: Callers
     callers_settings: tuple[CallerSettings, ...]
+    manifest: bool  # whether there is a `policy.sha256`, which then must match
     warnings: tuple[Problem, ...]
     origin: Origin
 
     def again(self) -> Loaded:
-        """The same, read anew; ConfigurationError as `load` raises it."""
+        """The same, read anew; ConfigurationError as `load` raises it.
+
+        Keys and revocations are those of now: they are followed on their own, and a mistake in
+        them does not delay a policy.
+        """
         origin = self.origin
-        return load(self.directory, origin.config, origin.environment, origin.flags)
+        return load(self.directory, origin.config, origin.environment, origin.flags, live=self)
 
 
 class _Operator(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,11 +87,14 @@ def load(
     config: Path | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    *,
+    live: Loaded | None = None,
 ) -> Loaded:
     """The configuration of a policy directory, or ConfigurationError with every problem.
 
     With `config`, the operator's sections come from that file and are refused in the directory.
     Values of `[server]` are taken from `flags`, then `PDP_*` of `environment`, then the file.
+    Keys and revocations are taken from `live`, if given, and else read.
     """
     operators, policy, problems = _settings(directory, config, environment or {}, flags or {})
     file = config.name if config else SETTINGS
@@ -91,7 +102,7 @@ def load(
     settings = _policy_settings(directory, policy)
     files, found = _policy_files(directory, settings)
     problems += found
-    keys, found = key_sources(operators.authentication, file, base, environment or {})
+    keys, revocations, found = _followed(live, operators.authentication, file, base, directory, environment or {})
     problems += found
     callers, found = load_callers(operators.callers, base)
     problems += found
@@ -105,10 +116,12 @@ def load(
         snapshot=snapshot,
         server=operators.server,
         authentication=operators.authentication,
-        authenticator=Authenticator(operators.authentication, keys),
+        authenticator=Authenticator(operators.authentication, keys, revocations or NONE),
         sources=keys,
+        revocations=revocations,
         callers=callers,
         callers_settings=operators.callers,
+        manifest=(directory / MANIFEST).exists(),
         warnings=tuple(problems),
         origin=Origin(config, environment or {}, flags or {}),
     )

@@ -21,6 +21,7 @@ from pdp.errors import ConfigurationError, Problem, Severity
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.load import Loaded
 from pdp.runtime.service import Service
+from pdp.runtime.sources import MANIFEST, SETTINGS
 
 log = logging.getLogger("pdp.reload")
 
@@ -80,12 +81,24 @@ class Reloader:
 
     async def _watch(self) -> None:
         directory = self._service.loaded.directory
-        async for _ in awatch(
-            directory, rust_timeout=POLL_MILLISECONDS, yield_on_timeout=True, recursive=False
-        ):
-            if signature(directory) != self._seen:
-                self._seen = await _settled(directory)
-                await self.reload()
+        while True:
+            try:
+                async for _ in awatch(
+                    directory,
+                    rust_timeout=POLL_MILLISECONDS,
+                    yield_on_timeout=True,
+                    recursive=False,
+                ):
+                    await self._look(directory)
+            except (OSError, RuntimeError) as error:  # the directory is gone: it may come back
+                log.warning("cannot watch", extra={"facts": {"error": type(error).__name__}})
+                await asyncio.sleep(POLL_MILLISECONDS / 1000)
+                await self._look(directory)
+
+    async def _look(self, directory: Path) -> None:
+        if signature(directory) != self._seen:
+            self._seen = await _settled(directory)
+            await self.reload()
 
     def _candidate(self) -> Loaded | Reload:
         """In a thread: what stands in the directory, or why it must not go live."""
@@ -131,12 +144,15 @@ def restrictions(live: Loaded, snapshot: Snapshot, loaded: Loaded) -> list[Probl
     ):
         if not same:
             message = f"`{section}` has changed, which takes a restart"
-            problems.append(Problem("pdp.toml", None, "restart-needed", message))
+            problems.append(Problem(SETTINGS, None, "restart-needed", message))
+    if live.manifest and not loaded.manifest:
+        message = f"`{MANIFEST}` is gone, which takes a restart"
+        problems.append(Problem(MANIFEST, None, "restart-needed", message))
     names = {layer.name for layer in loaded.snapshot.layers if layer.kind == "guard"}
     for layer in snapshot.layers:
         if layer.kind == "guard" and layer.name not in names:
             message = f"the guard `{layer.name}` is gone, which takes a restart"
-            problems.append(Problem("pdp.toml", None, "guard-removed", message))
+            problems.append(Problem(SETTINGS, None, "guard-removed", message))
     return problems
 
 

@@ -1,0 +1,279 @@
+"""What happens between two edits: only a policy that passes goes live, and it does so soon."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import support
+from support import Running
+
+from pdp.runtime.reload import Reloader
+
+TOML = """
+[[layers]]
+name = "network"
+kind = "guard"
+model = "network.conf"
+policy = "network.csv"
+[[layers]]
+name = "acl"
+kind = "grant"
+model = "acl.conf"
+policy = "acl.csv"
+"""
+NETWORK = """[request_definition]
+r = ip
+[policy_definition]
+p = net, eft
+[policy_effect]
+e = !some(where (p.eft == deny))
+[matchers]
+m = ipMatch(r.ip, p.net)
+"""
+ACL = """[request_definition]
+r = sub, obj, act
+[policy_definition]
+p = sub, obj, act
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = r.sub == p.sub && r.obj == p.obj && r.act == p.act
+"""
+OLD, NEW = "p, alice, /x, GET\n", "p, bob, /x, GET\n"
+LIVE_WITHIN = 2.0
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    target = tmp_path / "live"
+    target.mkdir()
+    for name, text in (
+        ("pdp.toml", TOML),
+        ("network.conf", NETWORK),
+        ("network.csv", "p, 198.51.100.0/24, deny\n"),
+        ("acl.conf", ACL),
+        ("acl.csv", OLD),
+    ):
+        (target / name).write_text(text)
+    return target
+
+
+@pytest.fixture
+async def live(directory: Path) -> AsyncIterator[Running]:
+    async with support.pdp(directory) as running:
+        yield running
+
+
+async def status(live: Running, subject: str = "bob") -> int:
+    body = {"subject": subject, "action": "GET", "resource": "/x", "context": {"ip": "192.0.2.1"}}
+    _, found = await live.ask("POST", "/v1/decision", json=body)
+    return int(json.loads(found)["status"])
+
+
+async def until(live: Running, wanted: int, subject: str = "bob") -> float:
+    """Seconds until the subject's status is the wanted one."""
+    started = time.monotonic()
+    while await status(live, subject) != wanted:
+        assert time.monotonic() - started < LIVE_WITHIN
+        await asyncio.sleep(0.02)
+    return time.monotonic() - started
+
+
+def in_place(directory: Path, text: str) -> None:
+    (directory / "acl.csv").write_text(text)
+
+
+def renamed(directory: Path, text: str) -> None:
+    temporary = directory / ".acl.csv.tmp"
+    temporary.write_text(text)
+    temporary.replace(directory / "acl.csv")
+
+
+def like_an_editor(directory: Path, text: str) -> None:
+    (directory / "acl.csv").rename(directory / "acl.csv~")
+    (directory / "4913").write_text("")
+    (directory / "4913").unlink()
+    (directory / "acl.csv").write_text(text)
+    (directory / "acl.csv~").unlink()
+
+
+@pytest.mark.parametrize("edit", [in_place, renamed, like_an_editor])
+async def test_an_edit_is_live_within_two_seconds(
+    live: Running, directory: Path, edit: Callable[[Path, str], None]
+) -> None:
+    assert await status(live) == 403
+    edit(directory, NEW)
+    await until(live, 200)
+    assert live.service.snapshot.revision != live.service.loaded.snapshot.revision
+
+
+async def test_a_configmap_swap_is_live_within_two_seconds(tmp_path: Path, directory: Path) -> None:
+    volume = tmp_path / "volume"
+    for name, text in (("..old", OLD), ("..new", NEW)):
+        shutil.copytree(directory, volume / name)
+        (volume / name / "acl.csv").write_text(text)
+    (volume / "..data").symlink_to("..old")
+    for file in sorted(directory.iterdir()):
+        (volume / file.name).symlink_to(f"..data/{file.name}")
+    async with support.pdp(volume) as live:
+        assert await status(live) == 403
+        (volume / "..data_tmp").symlink_to("..new")
+        os.replace(volume / "..data_tmp", volume / "..data")  # noqa: PTH105 - as the kubelet does
+        await until(live, 200)
+
+
+def git(directory: Path, *command: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run(["git", *identity, *command], cwd=directory, check=True, capture_output=True)  # noqa: S603, S607
+
+
+async def test_a_git_checkout_is_live_within_two_seconds(directory: Path) -> None:
+    git(directory, "init", "-q", "-b", "old")
+    git(directory, "add", "-A")
+    git(directory, "commit", "-qm", "old")
+    git(directory, "checkout", "-qb", "new")
+    (directory / "acl.csv").write_text(NEW)
+    git(directory, "commit", "-qam", "new")
+    git(directory, "checkout", "-q", "old")
+    async with support.pdp(directory) as live:
+        assert await status(live) == 403
+        git(directory, "checkout", "-q", "new")
+        await until(live, 200)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "code"),
+    [
+        ("acl.csv", "p, bob, /x\n", "acl.csv:1 short-row"),
+        ("acl.csv", "", "acl.csv empty-file"),
+        ("acl.conf", ACL.replace("m = ", "m = ("), "acl.conf:8 bad-matcher"),
+        ("pdp.toml", TOML + "\n[conceal]\n", "pdp.toml unknown-key"),
+        ("pdp.toml", "[[layers]]" + TOML.split("[[layers]]")[2], "pdp.toml guard-removed"),
+        ("pdp.toml", TOML + '[authentication]\nrealm = "other"\n', "pdp.toml restart-needed"),
+        ("cases.yaml", "- {action: GET, resource: /x, expect: {status: 200}}\n",
+         "cases.yaml:1 case-failed"),
+        ("cases.yaml", "- {action: GET}\n", "cases.yaml:1 missing-key"),
+        ("policy.sha256", f"{'0' * 64}  acl.csv\n", "acl.csv manifest-mismatch"),
+        ("policy.sha256", "what is this\n", "policy.sha256:1 bad-manifest"),
+    ],
+)  # fmt: skip
+async def test_a_bad_edit_keeps_the_last_good_policy_and_says_so(
+    live: Running, directory: Path, file: str, text: str, code: str
+) -> None:
+    revision = live.service.snapshot.revision
+    (directory / "acl.csv").write_text(NEW)  # a good edit beside the bad one
+    (directory / file).write_text(text)
+    response, body = await live.ask("POST", "/v1/reload", admin=True)
+    answer = json.loads(body)
+    assert (response.status, answer["result"]) == (409, "rejected")
+    assert answer["revision"] == revision
+    assert await status(live, "alice") == 200
+    _, body = await live.ask("GET", "/readyz")
+    assert any(problem.startswith(code) for problem in json.loads(body)["stale"])
+    _, metrics = await live.ask("GET", "/metrics", admin=True)
+    assert b"pdp_policy_stale 1.0" in metrics
+    assert b'pdp_policy_reloads_total{result="rejected"}' in metrics
+
+
+async def test_the_next_good_edit_ends_staleness(live: Running, directory: Path) -> None:
+    (directory / "acl.csv").write_text("p, bob\n")
+    await live.ask("POST", "/v1/reload", admin=True)
+    (directory / "acl.csv").write_text(NEW)
+    response, body = await live.ask("POST", "/v1/reload", admin=True)
+    assert (response.status, json.loads(body)["result"]) == (200, "activated")
+    _, body = await live.ask("GET", "/readyz")
+    assert json.loads(body)["stale"] == []
+    assert (await live.ask("GET", "/metrics", admin=True))[1].count(b"pdp_policy_stale 0.0") == 1
+
+
+async def test_going_back_to_the_live_policy_ends_staleness(live: Running, directory: Path) -> None:
+    (directory / "acl.csv").write_text("p, bob\n")
+    await live.ask("POST", "/v1/reload", admin=True)
+    (directory / "acl.csv").write_text(OLD)
+    response, body = await live.ask("POST", "/v1/reload", admin=True)
+    assert (response.status, json.loads(body)["result"]) == (200, "unchanged")
+    assert json.loads((await live.ask("GET", "/readyz"))[1])["stale"] == []
+
+
+async def test_cases_can_be_left_out(directory: Path) -> None:
+    (directory / "cases.yaml").write_text("- {action: GET, resource: /x, expect: {status: 404}}\n")
+    async with support.pdp(directory, activate="checked") as live:
+        (directory / "acl.csv").write_text(NEW)
+        await live.ask("POST", "/v1/reload", admin=True)
+        assert await status(live) == 200
+
+
+def manifest_of(directory: Path) -> str:
+    names = ("pdp.toml", "network.conf", "network.csv", "acl.conf", "acl.csv")
+    digest = {n: hashlib.sha256((directory / n).read_bytes()).hexdigest() for n in names}
+    return "".join(f"{digest[n]}  {n}\n" for n in names)
+
+
+async def test_with_a_manifest_a_cut_at_a_row_boundary_never_goes_live(directory: Path) -> None:
+    (directory / "acl.csv").write_text("p, alice, /y, GET\n" + OLD)
+    (directory / "policy.sha256").write_text("# all of them\n" + manifest_of(directory))
+    async with support.pdp(directory) as live:
+        (directory / "acl.csv").write_text("p, alice, /y, GET\n")
+        response, _ = await live.ask("POST", "/v1/reload", admin=True)
+        assert (response.status, await status(live, "alice")) == (409, 200)
+        (directory / "policy.sha256").unlink()
+        response, body = await live.ask("POST", "/v1/reload", admin=True)
+        assert response.status == 409
+        assert b"restart-needed" in body
+        (directory / "policy.sha256").write_text(manifest_of(directory))
+        response, _ = await live.ask("POST", "/v1/reload", admin=True)
+        assert (response.status, await status(live, "alice")) == (200, 404)
+
+
+async def test_a_bug_while_loading_keeps_the_last_good_policy(
+    live: Running, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    loaded = live.service.loaded
+
+    class Broken:
+        def __getattr__(self, name: str) -> object:
+            return getattr(loaded, name)
+
+        def again(self) -> None:
+            raise ZeroDivisionError("secret")
+
+    live.service.loaded = Broken()  # type: ignore[assignment]
+    attempt = await Reloader(live.service, lambda _: []).reload()
+    assert (attempt.result, attempt.problems[0].code) == ("rejected", "internal-error")
+    assert "secret" not in str(attempt.problems)
+    assert len([r for r in caplog.records if r.name == "pdp.reload"]) == 1
+    assert await status(live, "alice") == 200
+
+
+async def test_a_signal_reloads_without_waiting(live: Running, directory: Path) -> None:
+    (directory / "acl.csv").write_text(NEW)
+    live.context.reloader.soon()
+    await until(live, 200)
+
+
+async def test_a_directory_that_goes_and_comes_back_is_watched_again(
+    live: Running, directory: Path
+) -> None:
+    away = directory.with_name("away")
+    directory.rename(away)
+    await asyncio.sleep(1)
+    assert await status(live, "alice") == 200
+    (away / "acl.csv").write_text(NEW)
+    away.rename(directory)
+    await until(live, 200)
+
+
+async def test_other_files_are_no_reason_to_reload(live: Running, directory: Path) -> None:
+    before = live.service.snapshot
+    (directory / "notes.txt").write_text("nothing to see")
+    await asyncio.sleep(0.8)
+    assert live.service.snapshot is before

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from pdp.cli.case_file import FILE, Case, read_cases
+from pdp.cli.case_file import FILE, Case, Expectation, read_cases
 from pdp.cli.question import understand
 from pdp.errors import ConfigurationError, Problem, RequestError
 from pdp.identity.claims import identify
@@ -30,20 +30,22 @@ class Actual:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A case with its outcome."""
+    """A case with its outcome, and how long it took."""
 
     case: Case
     actual: Actual
+    seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
         """Whether everything that is expected came out."""
+        return self.answered and self.case.expect.rule in (None, self.actual.rule)
+
+    @property
+    def answered(self) -> bool:
+        """Whether status and reason are those that are expected, whichever row decided."""
         wanted, got = self.case.expect, self.actual
-        return (
-            wanted.status == got.status
-            and wanted.reason in (None, got.reason)
-            and wanted.rule in (None, got.rule)
-        )
+        return wanted.status == got.status and wanted.reason in (None, got.reason)
 
 
 def judge(case: Case, loaded: Loaded, now: float) -> Result:
@@ -59,6 +61,13 @@ def judge(case: Case, loaded: Loaded, now: float) -> Result:
     verdict = decide(query, identity_of(case, query, loaded, now), loaded.snapshot, now)
     rule = str(verdict.rule) if verdict.rule else None
     return Result(case, Actual(verdict.status, verdict.reason, rule))
+
+
+def told(verdict: Expectation | Actual) -> str:
+    """`403 guard_denied office.csv:5`, as far as it is known."""
+    detail = f"({verdict.detail})" if isinstance(verdict, Actual) and verdict.detail else None
+    parts = (str(verdict.status), verdict.reason, verdict.rule, detail)
+    return " ".join(part for part in parts if part)
 
 
 def failing_cases(loaded: Loaded) -> list[Problem]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_runs import STARTER, Ran, pdp, write_pair
+from cli_runs import ROOT, STARTER, Ran, pdp, write_pair
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 
@@ -329,3 +331,46 @@ def test_a_verdict_is_the_pipelines(tmp_path: Path) -> None:
         query = understand(case.question, loaded, presented=case.token is not None)
         identity = identity_of(case, query, loaded, NOW)
         assert explain(query, identity, loaded.snapshot, NOW).status == case.expect.status
+
+
+def test_steps_and_near_misses_are_readable() -> None:
+    out = ask("--subject", "alice", action="DELETE").out.splitlines()
+    assert "  steps       1 question: DELETE /invoices/7" in out
+    assert "              7 refusal: some grant rule covers it → forbidden" in out
+    at = out.index("  near misses rbac.csv:12  member, /invoices/:id, ^(GET|HEAD)$")
+    assert out[at + 1 : at + 4] == [
+        "                regexMatch(r.act, p.act) fails: `DELETE` against `^(GET|HEAD)$`",
+        "              rbac.csv:15  accountant, /invoices/:id, ^(PUT|PATCH|DELETE)$",
+        "                g(r.sub, p.sub) fails: `alice` (roles: member) against `accountant`",
+    ]
+    erin = ask("--subject", "erin").out
+    assert "g(r.sub, p.sub) fails: `erin` (roles: none) against `member`" in erin
+    unknown = ask("--subject", "dave", resource="/reports/q3", ip="192.0.2.14").out
+    clause = "r.sub.department == p.department"
+    assert f"{clause} is not known: r.sub.department (no value) against `finance`" in unknown
+    public = ask("--subject", "erin", action="PUT", resource="/").out
+    assert "regexMatch(r.act, p.act) fails, for anybody: `PUT` against" in public
+
+
+def test_json_has_steps_and_near_misses() -> None:
+    found = told("--subject", "alice", action="DELETE")
+    assert [step["number"] for step in found["steps"]] == [1, 2, 3, 4, 5, 6, 7]
+    assert found["steps"][-1]["verdict"] == "forbidden"
+    assert [miss["rule"]["rule"] for miss in found["near_misses"]] == ["rbac.csv:12", "rbac.csv:15"]
+    assert "recorded" not in found
+
+
+DOCS = (ROOT / "docs" / "explain.md").read_text()
+CONSOLE = re.compile(r"```console\n\$ pdp (.*)\n((?:.*\n)*?)```")
+
+
+@pytest.mark.parametrize(("line", "shown"), CONSOLE.findall(DOCS))
+def test_the_documented_commands_print_what_is_documented(
+    line: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(STARTER, tmp_path / "policies")
+    (tmp_path / "pdp.log").write_text(DOCS.split("```json\n")[1].split("```")[0])
+    monkeypatch.chdir(tmp_path)
+    found = pdp(*line.split())
+    assert found.code == 0
+    assert found.out.startswith(shown)

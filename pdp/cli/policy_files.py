@@ -1,0 +1,75 @@
+"""The files that a loaded policy came from, read anew, and every row in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from pdp.config import parse_toml
+from pdp.errors import ConfigurationError
+from pdp.policy.settings import CASBIN_PAIR, LayerSettings, PolicySettings
+from pdp.policy.shape import LayerText, read_shape
+from pdp.policy.text import Row, decode_text, read_model, read_rows
+from pdp.runtime.load import Loaded
+from pdp.runtime.sources import SETTINGS, read_file, read_policy
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One `p` or `g` row, and the file that it stands in."""
+
+    file: str
+    row: Row
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and line."""
+        return self.file, self.row.line
+
+    @property
+    def text(self) -> str:
+        """The row as one would write it."""
+        return ", ".join((self.row.ptype, *self.row.values))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFiles:
+    """What `build_snapshot` makes a snapshot of."""
+
+    files: Mapping[str, bytes]
+    settings: PolicySettings
+
+    def rows(self) -> Iterator[FileRow]:
+        """Every row of every policy file, one that no layer judges included."""
+        for file in dict.fromkeys(layer.policy for layer in self.settings.layers):
+            for row in read_rows(_text(self.files, file), file).rows:
+                yield FileRow(file, row)
+
+    def shapes(self) -> Iterator[LayerText]:
+        """Every layer, as its files describe it."""
+        for layer in self.settings.layers:
+            model = read_model(_text(self.files, layer.model), layer.model)
+            yield read_shape(layer, model, read_rows(_text(self.files, layer.policy), layer.policy))
+
+
+def read_policy_files(loaded: Loaded) -> PolicyFiles:
+    """The files of this policy; ConfigurationError if they are gone since it was loaded."""
+    directory = loaded.directory
+    own = [SETTINGS] if (directory / SETTINGS).exists() else []
+    data = read_file(directory / SETTINGS, SETTINGS)[0] if own else None
+    tables = parse_toml(data or b"", SETTINGS)[0]
+    layers = msgspec.convert(tables.get("layers", ()), tuple[LayerSettings, ...]) or (CASBIN_PAIR,)
+    names = [name for layer in layers for name in (layer.model, layer.policy)]
+    files, problems = read_policy(directory, own + names)
+    if problems:
+        raise ConfigurationError(problems)
+    return PolicyFiles(
+        files, PolicySettings(layers=layers, concealment=loaded.snapshot.concealment)
+    )
+
+
+def _text(files: Mapping[str, bytes], name: str) -> str:
+    """A file that has been checked, as text."""
+    return decode_text(files[name], name)[0]

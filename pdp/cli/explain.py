@@ -14,14 +14,14 @@ import typer
 
 from pdp import strict_json
 from pdp.cli.directory import load_leniently, load_strictly
-from pdp.cli.explanation import show_explanation
+from pdp.cli.explanation import Recorded, show_explanation, show_recorded
 from pdp.cli.options import Config, Directory, Format, policy_directory
 from pdp.cli.question import understand
 from pdp.cli.terminal import give_up
 from pdp.cli.times import parse_time
 from pdp.errors import KeysUnavailable, RequestError
 from pdp.identity.jwt import LONGEST_TOKEN
-from pdp.model import Credentials, Identity, Rejected
+from pdp.model import STATUS, Credentials, Identity, Outcome, Query, Reason, Rejected
 from pdp.runtime.explain import Explanation, explain
 from pdp.runtime.fetch import JwksSource
 from pdp.runtime.load import Loaded
@@ -29,60 +29,168 @@ from pdp.surfaces.questions import QuestionBody, parse_body, vouched_identity
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
+Action = Annotated[str | None, typer.Option("--action", metavar="NAME", help="Such as GET.")]
+Resource = Annotated[str | None, typer.Option("--resource", metavar="ID", help="Such as /docs/7.")]
+Subject = Annotated[
+    str | None, typer.Option("--subject", metavar="ID", help="Whom to vouch for; else nobody.")
+]
+TokenFile = Annotated[
+    str | None, typer.Option("--token-file", metavar="FILE", help="A token to verify; - is stdin.")
+]
+Ip = Annotated[str | None, typer.Option("--ip", metavar="ADDR", help="The client's address.")]
+Facts = Annotated[
+    str, typer.Option("--context", metavar="JSON", help="Further facts, as an object.")
+]
+Now = Annotated[
+    str | None,
+    typer.Option("--now", metavar="TIME", help="RFC 3339 or Unix seconds; else the clock."),
+]
+DecisionId = Annotated[
+    str | None,
+    typer.Option("--decision", metavar="ID", help="A decision that was logged, instead of these."),
+]
+Log = Annotated[
+    str | None,
+    typer.Option("--log", metavar="FILE", help="Where that decision is logged; - is stdin."),
+]
+
 
 @app.command("explain")
 def run(  # noqa: PLR0913 - a question has many parts
     directory: Directory = None,
     *,
-    action: Annotated[str, typer.Option("--action", metavar="NAME", help="Such as GET.")],
-    resource: Annotated[str, typer.Option("--resource", metavar="ID", help="Such as /docs/7.")],
-    subject: Annotated[
-        str | None,
-        typer.Option("--subject", metavar="ID", help="Whom to vouch for; else nobody."),
-    ] = None,
-    token_file: Annotated[
-        str | None,
-        typer.Option("--token-file", metavar="FILE", help="A token to verify; - is stdin."),
-    ] = None,
-    ip: Annotated[
-        str | None, typer.Option("--ip", metavar="ADDR", help="The client's address.")
-    ] = None,
-    context: Annotated[
-        str, typer.Option("--context", metavar="JSON", help="Further facts, as an object.")
-    ] = "{}",
-    now: Annotated[
-        str | None,
-        typer.Option("--now", metavar="TIME", help="RFC 3339 or Unix seconds; else the clock."),
-    ] = None,
+    action: Action = None,
+    resource: Resource = None,
+    subject: Subject = None,
+    token_file: TokenFile = None,
+    ip: Ip = None,
+    context: Facts = "{}",
+    now: Now = None,
+    decision: DecisionId = None,
+    log: Log = None,
     config: Config = None,
     format_: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TEXT,
 ) -> None:
-    """Say why a question is answered as it is.
+    """Say why a question is answered as it is, or why it was.
 
-    Exits with 0 whatever the verdict. For example:
+    Exits with 0 whatever the verdict, and with 1 if the decision is not in the log. For example:
 
     pdp explain --subject alice --action GET --resource /invoices/7
     """
-    asked = {"action": action, "resource": resource, "context": _context(context, ip)}
+    place, facts = policy_directory(directory), _context(context, ip)
+    if decision is not None or log is not None:
+        given = (action, resource, subject, token_file, ip)
+        record = _find(decision, log, alone=all(value is None for value in given))
+        moment = _time(now if now is not None else record.time)
+        _show(*_explain_again(record, facts, load_leniently(place, config), moment), format_)
+        return
+    if action is None or resource is None:
+        raise typer.BadParameter("give --action and --resource, or --decision and --log")
+    asked = {"action": action, "resource": resource, "context": facts}
     asked |= {} if subject is None else {"subject": subject}
-    place, moment = policy_directory(directory), _time(now)
+    moment = _time(now)
     token = None if token_file is None else _read_token(token_file)
     loaded = load_leniently(place, config) if token is None else load_strictly(place, config)
-    explanation = _explain(asked, token, loaded, moment)
+    _show(_explain(asked, token, loaded, moment), None, format_)
+
+
+def _show(explanation: Explanation, recorded: Recorded | None, format_: Format) -> None:
     if format_ is Format.JSON:
-        typer.echo(msgspec.json.format(msgspec.json.encode(explanation)))
-    else:
-        show_explanation(explanation)
+        told = msgspec.to_builtins(explanation)
+        told |= {} if recorded is None else {"recorded": msgspec.to_builtins(recorded)}
+        typer.echo(msgspec.json.format(msgspec.json.encode(told)))
+        return
+    if recorded is not None:
+        show_recorded(recorded)
+    show_explanation(explanation)
 
 
 def _explain(asked: dict[str, Any], token: str | None, loaded: Loaded, now: float) -> Explanation:
-    try:
-        body = parse_body(json.dumps(asked).encode(), QuestionBody)
-        query = understand(body, loaded, presented=token is not None)
-    except RequestError as error:
-        raise typer.BadParameter(f"{error} (the PDP would answer 400)") from None
+    query = _understand(asked, loaded, presented=token is not None)
     identity = vouched_identity(query) if token is None else _authenticate(token, loaded, now)
     return explain(query, identity, loaded.snapshot, now)
+
+
+def _understand(asked: dict[str, Any], loaded: Loaded, *, presented: bool) -> Query:
+    try:
+        body = parse_body(json.dumps(asked).encode(), QuestionBody)
+        return understand(body, loaded, presented=presented)
+    except RequestError as error:
+        raise typer.BadParameter(f"{error} (the PDP would answer 400)") from None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A line of the decision log; a question that was a 400 has no action and no resource."""
+
+    decision_id: str
+    time: str
+    status: int
+    reason: Reason = Reason.REQUEST_INVALID
+    action: str | None = None
+    resource: str | None = None
+    subject: str | None = None
+    ip: str | None = None
+    policy_revision: str = ""
+
+
+def _explain_again(
+    record: Record, facts: dict[str, Any], loaded: Loaded, now: float
+) -> tuple[Explanation, Recorded]:
+    """The recorded question, put to the policy as it is now."""
+    facts = facts if record.ip is None else {"ip": record.ip, **facts}
+    asked = {"action": record.action, "resource": record.resource, "context": facts}
+    asked |= {} if record.subject is None else {"subject": record.subject}
+    query = _understand(asked, loaded, presented=False)
+    refused = record.subject is None and record.status == STATUS[Outcome.UNAUTHENTICATED]
+    identity = Rejected(record.reason) if refused else vouched_identity(query)
+    told = explain(query, identity, loaded.snapshot, now)
+    same = (told.status, told.reason) == (record.status, record.reason)
+    moved = told.policy_revision != record.policy_revision
+    return told, Recorded(
+        record.decision_id,
+        record.time,
+        record.status,
+        record.reason,
+        record.policy_revision,
+        policy_changed=moved,
+        verdict_changed=not same,
+        subject_known=refused or record.subject is not None,
+    )
+
+
+def _find(decision: str | None, log: str | None, *, alone: bool) -> Record:
+    """The record of the decision of this id, or the command's end."""
+    if decision is None or log is None:
+        raise typer.BadParameter("--decision and --log belong together")
+    if not alone:
+        raise typer.BadParameter("--decision takes the question from the log: do not ask another")
+    try:
+        with sys.stdin.buffer if log == "-" else Path(log).open("rb") as lines:
+            record = next(filter(None, (_read_record(line, decision) for line in lines)), None)
+    except OSError as error:
+        why = (error.strerror or "").lower()
+        raise typer.BadParameter(f"--log: cannot read `{log}`: {why}") from None
+    where = "standard input" if log == "-" else f"`{log}`"
+    if record is None:
+        give_up(f"no decision `{decision}` in {where}", 1, "is it in an older, rotated log?")
+    if record.action is None or record.resource is None:
+        give_up(f"decision `{decision}` was a 400: its question could not be understood", 1)
+    return record
+
+
+def _read_record(line: bytes, decision: str) -> Record | None:
+    """The decision that a line records, if it is this one; what is no such record is passed by.
+
+    What a container's runtime puts before the JSON is passed over.
+    """
+    if decision.encode("utf-8", "surrogateescape") not in line:
+        return None
+    try:
+        record = msgspec.convert(strict_json.loads(line[line.find(b"{") :]), Record)
+        parse_time(record.time)
+    except (ValueError, msgspec.ValidationError):
+        return None
+    return record if record.decision_id == decision else None
 
 
 def _authenticate(token: str, loaded: Loaded, now: float) -> Identity | Rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Final, Literal
 
 from pdp.model import Rule
 from pdp.policy.effect import Decision
@@ -59,6 +59,22 @@ def rulings(layers: Iterable[Layer], facts: Facts) -> tuple[LayerRuling, ...]:
         LayerRuling(layer.name, layer.kind, ruling.decision, rule_text(layer, ruling.rule))
         for layer, ruling in found
     )
+
+
+_SAYS: Final = {
+    Decision.ALLOW: "allows",
+    Decision.DENY: "denies",
+    Decision.NONE: "does not allow",
+}
+
+
+def told_briefly(layers: Iterable[Layer], facts: Facts) -> str:
+    """The rulings in a line: `network allows, office denies (office.csv:5)`."""
+    said = (
+        f"{found.layer} {_SAYS[found.decision]}" + (f" ({found.rule.rule})" if found.rule else "")
+        for found in rulings(layers, facts)
+    )
+    return ", ".join(said) or "none"
 
 
 def rule_text(layer: Layer, rule: Rule | None) -> RuleText | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pdp.policy.facts import Source
 from pdp.policy.matcher import terms
@@ -18,13 +18,33 @@ from pdp.policy.matcher.terms import Covers, Frame, Mode, Row, Truth
 from pdp.policy.matcher.values import Context, Depends, compile_value
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One side of a conjunction, kept for explanations: decisions never look at it.
+
+    `source` is as its author wrote it, `python` as it is compiled again to see its operands.
+    `rule` gives the parts of a row's own text, where the side is `eval`.
+    """
+
+    source: str
+    python: str
+    scope: Scope
+    truth: Truth
+    depends: Depends
+    rule: Callable[[Row], tuple[Part, ...]] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A compiled expression: its truth, its coverage, and what of the question it reads."""
+    """A compiled expression: its truth, its coverage, and what of the question it reads.
+
+    `parts` are the sides of its outermost conjunction, or the whole if it is none.
+    """
 
     truth: Truth
     covers: Covers
     depends: Depends
+    parts: tuple[Part, ...] = ()
 
 
 # The distinct texts of `eval` columns, compiled for the place that `eval` stands in; None in such
@@ -34,7 +54,26 @@ Rules = Callable[[Mode], Mapping[str, Clause]] | None
 
 def compile_clause(context: Context, rules: Rules, mode: Mode = terms.RESULT) -> Clause:
     """The whole expression, as the matcher of a layer or as one `eval` rule."""
-    return _clause(context, rules, context.expression.tree, mode, negated=False)
+    tree = context.expression.tree
+    clause = _clause(context, rules, tree, mode, negated=False)
+    return replace(clause, parts=_parts(context, tree, clause))
+
+
+def _parts(context: Context, node: ast.expr, clause: Clause) -> tuple[Part, ...]:
+    """The parts of a conjunction or an `eval`; of anything else, itself."""
+    if clause.parts:
+        return clause.parts
+    expression = context.expression
+    source, python = _written(expression, node), expression.source(node)
+    return (Part(source, python, context.scope, clause.truth, clause.depends),)
+
+
+def _written(expression: Expression, node: ast.expr) -> str:
+    """The text of `node` before Casbin's operators became Python's."""
+    data = expression.python.encode()
+    ends = (data[:byte] for byte in (node.col_offset, node.end_col_offset))
+    begin, end = (expression.offsets[len(before.decode())] for before in ends)
+    return expression.definition.span.value[begin:end]
 
 
 def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negated: bool) -> Clause:
@@ -49,7 +88,11 @@ def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negat
         and (column := eval_column(context.expression, node, context.scope)) is not None
     ):
         context.columns.add(column)
-        return _rule(rules(mode), context.scope.columns[column], negated=negated)
+        compiled, index = rules(mode), context.scope.columns[column]
+        clause = _rule(compiled, index, negated=negated)
+        (part,) = _parts(context, node, clause)
+        own = replace(part, rule=lambda row: compiled[row[index]].parts)
+        return clause if negated else replace(clause, parts=(own,))
     value, depends = compile_value(context, node)
     return _leaf(terms.guarded(value, mode), depends, negated=negated)
 
@@ -76,10 +119,14 @@ def _junction(
     conjunction = conjunction is not negated
     truth = (terms.all_of if conjunction else terms.any_of)([side.truth for side in sides])
     depends = frozenset[Source]().union(*(side.depends for side in sides))
+    parts: tuple[Part, ...] = ()
+    if conjunction and not negated:
+        pairs = zip(node.values, sides, strict=True)
+        parts = tuple(part for n, side in pairs for part in _parts(context, n, side))
     if depends <= {Source.RESOURCE}:
-        return Clause(truth, terms.clause_covers(truth, depends), depends)
+        return Clause(truth, terms.clause_covers(truth, depends), depends, parts)
     join = terms.both_cover if conjunction else terms.any_covers
-    return Clause(truth, join([side.covers for side in sides]), depends)
+    return Clause(truth, join([side.covers for side in sides]), depends, parts)
 
 
 def _choice(

@@ -10,7 +10,8 @@ from pdp.model import Method, Outcome, Reason
 from pdp.policy.effect import Decision
 from pdp.policy.explain import LayerRuling, RolePath, RuleText
 from pdp.policy.near_misses import NearMiss, Operand
-from pdp.runtime.explain import Explanation, Step
+from pdp.runtime.explain import Explanation
+from pdp.runtime.steps import Step
 
 _WIDTH: Final = 12
 _STYLES: Final = {Decision.ALLOW: "green", Decision.DENY: "red", Decision.NONE: "dim"}

@@ -13,6 +13,7 @@ import msgspec
 
 from pdp.identity.jwt import Issuer, verify
 from pdp.identity.keys import KeySource
+from pdp.identity.revocation import NONE, Revocations
 from pdp.identity.settings import AuthenticationSettings
 from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
 
@@ -49,18 +50,29 @@ class TokenCache:
         while len(self._found) > self._size:
             self._found.popitem(last=False)
 
+    def drop(self, key: CacheKey) -> None:
+        """Forget what is stored under `key`, if anything is."""
+        self._found.pop(key, None)
+
 
 class Authenticator:
     """The accepted schemes and issuers, and the tokens verified lately.
 
-    `sources` holds the keys of every issuer in `settings`, by the issuer's name.
+    `sources` holds the keys of every issuer in `settings`, by the issuer's name. `revocations`
+    are replaced as a whole, never changed; the next credential is judged by the new ones.
     """
 
     schemes: Final = ("Bearer",)
 
-    def __init__(self, settings: AuthenticationSettings, sources: Mapping[str, KeySource]) -> None:
+    def __init__(
+        self,
+        settings: AuthenticationSettings,
+        sources: Mapping[str, KeySource],
+        revocations: Revocations = NONE,
+    ) -> None:
         self.realm = settings.realm
         self.configured = bool(settings.issuers)
+        self.revocations = revocations
         self.cache = TokenCache(settings.token_cache_size)
         self._version = hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
         self._issuers = MappingProxyType(
@@ -100,14 +112,24 @@ class Authenticator:
         key = self._cache_key(token)
         known = self.cache.get(key)
         if known is not None:
-            return known if _is_current(known, now) else Rejected(Reason.TOKEN_EXPIRED)
+            if not _is_current(known, now):
+                return Rejected(Reason.TOKEN_EXPIRED)
+            return self._unrevoked(known, key)
         found = await verify(token, self._issuers, now)
         if not isinstance(found, Identity):
             return found
         if found.id.startswith(self._foreign[found.issuer or ""]):
             return Rejected(Reason.TOKEN_INVALID)
-        self.cache.put(self._cache_key(token), found)
-        return found
+        key = self._cache_key(token)
+        self.cache.put(key, found)
+        return self._unrevoked(found, key)
+
+    def _unrevoked(self, identity: Identity, key: CacheKey) -> Finding:
+        # INVARIANT: asked on every authentication, so that no cache outlives a revocation.
+        if self.revocations.revoked(identity):
+            self.cache.drop(key)
+            return Rejected(Reason.TOKEN_REVOKED)
+        return identity
 
     def _cache_key(self, token: str) -> CacheKey:
         """What was verified, against which configuration and which keys."""

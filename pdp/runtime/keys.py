@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -17,6 +18,9 @@ from pdp.identity.keys import KeyRing, KeySource, StaticKeys, ring_from_public_k
 from pdp.identity.settings import AuthenticationSettings, IssuerSettings
 from pdp.runtime.fetch import JwksSource
 
+Load = Callable[[], tuple[KeyRing | None, list[Problem]]]
+
+_GONE: Final = "the last good keys serve; write the file again"
 _LARGEST: Final = 1_048_576  # bytes of a key file
 
 
@@ -39,6 +43,41 @@ _READERS: Final[Mapping[str, _Reader]] = MappingProxyType(
 )
 
 
+class FileKeys:
+    """A KeySource that is one file: the last good keys serve until it holds others."""
+
+    def __init__(self, path: Path, load: Load, ring: KeyRing | None) -> None:
+        self.path = path
+        self.problems: tuple[Problem, ...] = ()  # why what stands in the file is not live
+        self._load = load
+        self._ring = ring
+
+    def current(self) -> KeyRing | None:
+        """The last good keys; None if there never were any."""
+        return self._ring
+
+    async def after_unknown_kid(self) -> KeyRing | None:
+        """The same keys: whoever watches the file replaces them soon enough."""
+        return self._ring
+
+    def read(self) -> Callable[[bool], str | None]:
+        """Read the file, which may block; what is returned makes it live (see `Followed`)."""
+        if not os.path.isfile(self.path):  # noqa: PTH113 - raises nothing; a pipe would block
+            gone = Problem(
+                self.path.name, None, "no-key-file", "is gone, or no regular file", _GONE
+            )
+            return lambda _settled: self._take(None, (gone,))
+        ring, problems = self._load()
+        return lambda _settled: self._take(ring, tuple(problems))
+
+    def _take(self, ring: KeyRing | None, problems: tuple[Problem, ...]) -> str | None:
+        before, self.problems = self._ring, problems
+        if ring is None or (before is not None and before.version == ring.version):
+            return None
+        self._ring = ring
+        return f"{len(ring.keys)} keys"
+
+
 def key_sources(
     settings: AuthenticationSettings,
     file: str,
@@ -48,7 +87,7 @@ def key_sources(
     """A source of keys for every issuer, by its name, and everything wrong with key files.
 
     `file` names the configuration in problems, `directory` is where it stands. The JwksSources
-    among the sources are not started.
+    among the sources are not started, the FileKeys not watched.
     """
     sources: dict[str, KeySource] = {}
     problems: list[Problem] = []
@@ -59,8 +98,12 @@ def key_sources(
             )
             continue
         key = f"authentication.issuers[{index}]"
-        ring, found = load_ring(issuer, file, key, directory, environment)
-        sources[issuer.issuer] = StaticKeys(ring)
+        again = partial(load_ring, issuer, file, key, directory, environment)
+        ring, found = again()
+        name = issuer.jwks_file or issuer.public_key_file or issuer.secret_file
+        sources[issuer.issuer] = (
+            StaticKeys(ring) if name is None else FileKeys(directory / name, again, ring)
+        )
         problems += found
     return sources, problems
 

@@ -102,7 +102,9 @@ def load(
     settings = _policy_settings(directory, policy)
     files, found = _policy_files(directory, settings)
     problems += found
-    keys, revocations, found = _followed(live, operators.authentication, file, base, directory, environment or {})
+    sources, found = _sources(operators.authentication, file, base, environment or {}, live)
+    problems += found
+    revocations, found = load_revocations(directory) if live is None else (live.revocations, [])
     problems += found
     callers, found = load_callers(operators.callers, base)
     problems += found
@@ -116,8 +118,8 @@ def load(
         snapshot=snapshot,
         server=operators.server,
         authentication=operators.authentication,
-        authenticator=Authenticator(operators.authentication, keys, revocations or NONE),
-        sources=keys,
+        authenticator=Authenticator(operators.authentication, sources, revocations or NONE),
+        sources=sources,
         revocations=revocations,
         callers=callers,
         callers_settings=operators.callers,
@@ -125,6 +127,19 @@ def load(
         warnings=tuple(problems),
         origin=Origin(config, environment or {}, flags or {}),
     )
+
+
+def _sources(
+    authentication: AuthenticationSettings,
+    file: str,
+    base: Path,
+    environment: Mapping[str, str],
+    live: Loaded | None,
+) -> tuple[Mapping[str, KeySource], list[Problem]]:
+    """The sources of keys: the live ones, where the settings are still those."""
+    if live is not None and live.authentication == authentication:
+        return live.sources, []
+    return key_sources(authentication, file, base, environment)
 
 
 def _settings(

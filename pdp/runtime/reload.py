@@ -18,6 +18,7 @@ from typing import Literal
 from watchfiles import awatch
 
 from pdp.errors import ConfigurationError, Problem, Severity
+from pdp.identity.revocation import FILE as REVOCATIONS
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.load import Loaded
 from pdp.runtime.service import Service
@@ -172,6 +173,8 @@ def signature(directory: Path) -> Signature:
     """Cheap evidence of change: what each file really is, how long, and when it was written."""
     found = []
     for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+        if path.name == REVOCATIONS:  # watched on its own path
+            continue
         with suppress(OSError):
             stat = path.stat()
             found.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))

@@ -18,6 +18,7 @@ from pdp.runtime.fetch import JwksSource
 from pdp.runtime.ids import decision_id
 from pdp.runtime.load import Loaded
 from pdp.runtime.metrics import Metrics
+from pdp.runtime.revocations import RevocationFile, Watch
 
 log = logging.getLogger("pdp.service")
 decisions = logging.getLogger("pdp.decision")
@@ -42,6 +43,19 @@ class Service:
         self.stale: tuple[Problem, ...] = ()  # why what stands in the directory is not live
         self.metrics = Metrics()
         self.metrics.policy_loaded(time.time())
+        expected = loaded.revocations is not None
+        revocations = RevocationFile(loaded.directory, self.authenticator, expected=expected)
+        self.watch = Watch(revocations, loaded.sources, self.authenticator, self.metrics.registry)
+
+    @property
+    def revocation_problems(self) -> tuple[Problem, ...]:
+        """Why not all that stands in `revoked.csv` is live, and nothing else."""
+        return self.watch.revocation_problems
+
+    @property
+    def key_problems(self) -> tuple[Problem, ...]:
+        """Why the keys that stand in files are not those that serve."""
+        return self.watch.key_problems
 
     def activate(self, snapshot: Snapshot, now: float) -> None:
         """Make `snapshot` live: one assignment, which requests under way do not see."""
@@ -54,12 +68,14 @@ class Service:
         self.metrics.reloaded(result, stale=bool(self.stale))
 
     async def start(self) -> None:
-        """Begin to fetch keys in the background."""
+        """Begin to fetch keys and to follow files in the background."""
+        self.watch.start()
         for source in self._fetched():
             await source.start()
 
     async def stop(self) -> None:
         """End what runs in the background."""
+        await self.watch.stop()
         for source in self._fetched():
             await source.stop()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from pdp.errors import Problem
 from pdp.model import Answer
 from pdp.runtime.fetch import JwksSource
 from pdp.surfaces.context import Context, plain
@@ -39,12 +40,18 @@ def readyz(context: Context) -> Handler:
         body = {
             "status": "ready" if ready else "not_ready",
             "policy_revision": context.service.snapshot.revision,
-            "stale": [str(problem) for problem in context.service.stale],
+            "stale": _told(context.service.stale),
+            "revocations_stale": _told(context.service.revocation_problems),
+            "keys_stale": _told(context.service.key_problems),
             "keys": keys,
         }
         return _json(200 if ready else 503, body)
 
     return handle
+
+
+def _told(problems: Iterable[Problem]) -> list[str]:
+    return [str(problem) for problem in problems]
 
 
 def _key_state(source: Any) -> dict[str, Any]:

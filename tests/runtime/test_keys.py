@@ -14,10 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt.algorithms import ECAlgorithm
 
-from pdp.identity.keys import StaticKeys
 from pdp.identity.settings import AuthenticationSettings, IssuerSettings
 from pdp.runtime.fetch import JwksSource
-from pdp.runtime.keys import key_sources, load_ring
+from pdp.runtime.keys import FileKeys, key_sources, load_ring
 
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = EC_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -135,6 +134,6 @@ def test_every_issuer_has_a_source(tmp_path: Path) -> None:
     )
     sources, (problem,) = key_sources(section, "pdp.toml", tmp_path, {})
     assert "issuers[2]" in problem.message
-    assert isinstance(sources["file"], StaticKeys)
+    assert isinstance(sources["file"], FileKeys)
     assert isinstance(sources["url"], JwksSource)
     assert [sources[n].current() is None for n in ("file", "url", "bad")] == [False, True, True]

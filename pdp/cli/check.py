@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from pdp.cli.directory import downgrade, load_leniently
 from pdp.cli.options import Config, Directory, policy_directory
-from pdp.cli.problems import Format, show, show_github, show_json
+from pdp.cli.problems import Format, show, show_github, show_json, show_sarif
 from pdp.cli.terminal import say
+from pdp.config import parse_toml
 from pdp.errors import ConfigurationError, Problem, Severity
-from pdp.policy.snapshot import Snapshot
+from pdp.policy.settings import CASBIN_PAIR, LayerSettings
+from pdp.policy.snapshot import Snapshot, check_deeply
+from pdp.runtime.sources import SETTINGS, read_file, read_policy
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -29,7 +33,8 @@ def check(
 ) -> None:
     """Find every problem of a policy directory.
 
-    Exits with 1 if there are errors. For example:
+    Exits with 1 if there are errors. Once there are none, rules are compared with one another.
+    For example:
 
     pdp check policies --strict
     """
@@ -39,6 +44,8 @@ def check(
         show_json(problems)
     elif format_ is Format.GITHUB:
         show_github(problems, place, config)
+    elif format_ is Format.SARIF:
+        show_sarif(problems, place, config)
     else:
         _show(problems, snapshot)
     if any(strict or problem.severity is Severity.ERROR for problem in problems):
@@ -53,7 +60,17 @@ def _find(directory: Path, config: Path | None) -> tuple[list[Problem], Snapshot
         if not directory.is_dir():
             raise
         return downgrade(error.problems), None
-    return list(loaded.warnings), loaded.snapshot
+    return [*loaded.warnings, *_find_deeply(directory)], loaded.snapshot
+
+
+def _find_deeply(directory: Path) -> list[Problem]:
+    """What takes a look at all rules together, in a directory that is known to load."""
+    data, _ = read_file(directory / SETTINGS, SETTINGS)
+    tables, _ = parse_toml(data or b"", SETTINGS)
+    given = msgspec.convert(tables.get("layers", ()), tuple[LayerSettings, ...])
+    layers = given or (CASBIN_PAIR,)
+    names = [name for layer in layers for name in (layer.model, layer.policy)]
+    return check_deeply(read_policy(directory, names)[0], layers)
 
 
 def _show(problems: list[Problem], snapshot: Snapshot | None) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pdp.errors import Problem, Severity
 from pdp.model import ANONYMOUS_ID, Identity, Query
 from pdp.policy.build import build_layer
+from pdp.policy.checks import deep_checks
+from pdp.policy.checks.calls import REPEATS_HELP, slow_pattern
 from pdp.policy.entities import FILE as ENTITIES
 from pdp.policy.entities import read_entities
 from pdp.policy.facts import Entities, Facts, Source, gather
@@ -20,7 +22,7 @@ from pdp.policy.settings import (
     PolicySettings,
     check_settings,
 )
-from pdp.policy.shape import read_shape
+from pdp.policy.shape import LayerText, read_shape
 from pdp.policy.text import decode_text, read_model, read_rows
 
 Files = Mapping[str, bytes]
@@ -91,6 +93,7 @@ def build_snapshot(
 ) -> tuple[Snapshot | None, list[Problem]]:
     """The snapshot of a policy directory's files; None if any problem is an error."""
     problems = check_settings(settings, settings_file)
+    problems += _check_hidden(settings.concealment, settings_file)
     layers: list[Layer] = []
     for layer_settings in settings.layers:
         layer, found = _read_layer(files, layer_settings, settings_file)
@@ -126,10 +129,27 @@ def revision(files: Files) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
+def _check_hidden(concealment: ConcealmentSettings, file: str) -> list[Problem]:
+    found = [slow_pattern("keyMatch2", pattern) for pattern in concealment.resources]
+    code = "catastrophic-pattern"
+    return [Problem(file, None, code, wrong, REPEATS_HELP) for wrong in found if wrong]
+
+
+def check_deeply(files: Files, layers: Iterable[LayerSettings]) -> list[Problem]:
+    """What rules that a snapshot could be built of say twice, in vain or against one another."""
+    texts = (_read_text(files, layer)[0] for layer in layers)
+    return list(dict.fromkeys(problem for text in texts if text for problem in deep_checks(text)))
+
+
 def _read_layer(
     files: Files, settings: LayerSettings, settings_file: str
 ) -> tuple[Layer | None, list[Problem]]:
-    """One layer from its two files. Files that are missing were reported by who read them."""
+    text, problems = _read_text(files, settings)
+    return build_layer(text, settings_file) if text else (None, problems)
+
+
+def _read_text(files: Files, settings: LayerSettings) -> tuple[LayerText | None, list[Problem]]:
+    """One layer's two files. Those that are missing were reported by who read them."""
     if settings.model not in files or settings.policy not in files:
         return None, []
     model, problems = decode_text(files[settings.model], settings.model)
@@ -139,7 +159,7 @@ def _read_layer(
     text = read_shape(
         settings, read_model(model, settings.model), read_rows(policy, settings.policy)
     )
-    return build_layer(text, settings_file)
+    return text, []
 
 
 def _reserved(layers: Iterable[Layer], credentialing: Credentialing) -> frozenset[str]:

@@ -1,13 +1,14 @@
-"""`pdp check` and the three forms of its problems."""
+"""`pdp check` and the forms of its problems."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_runs import SECRET_ISSUER, STARTER, copy_starter, pdp, write_pair
 
-from pdp.cli.problems import annotation
+from pdp.cli.problems import annotation, known_codes, sarif
 from pdp.cli.terminal import printable
 from pdp.errors import Problem, Severity
 
@@ -154,3 +155,82 @@ def test_an_annotation_cannot_be_broken_out_of() -> None:
     assert annotation(problem, "a,b:c%\n.csv") == (
         "::warning file=a%2Cb%3Ac%25%0A.csv,line=3,col=7,title=a%3Ab::100%25%0D%0A::error::x%0Amore"
     )
+
+
+def test_rules_are_compared_once_they_load(tmp_path: Path) -> None:
+    twice = "p, alice, /a, GET\n" * 2
+    found = pdp("check", write_pair(tmp_path, twice))
+    assert found.code == 0
+    assert "policy.csv:2 shadowed-rule warning: " in found.out
+    assert pdp("check", tmp_path, "--strict").code == 1
+    broken = pdp("check", write_pair(tmp_path, twice + "p, alice\n"))
+    assert broken.out.endswith("1 error, 0 warnings\n")
+
+
+def test_rules_of_every_layer_are_compared(tmp_path: Path) -> None:
+    directory = copy_starter(tmp_path)
+    for name in ("acl", "rbac"):
+        rows = (directory / f"{name}.csv").read_text()
+        last = [line for line in rows.splitlines() if line.startswith("p,")][-1]
+        (directory / f"{name}.csv").write_text(f"{rows}\n{last}\n")
+    assert pdp("check", directory).out.count("shadowed-rule") == 2
+
+
+MISTAKES = "p, alice, /a, *GET\np, alice, /a.b, GET\np, bob\n"
+
+
+def run(found: Any) -> Any:
+    assert (found["version"], len(found["runs"])) == ("2.1.0", 1)
+    assert found["$schema"].endswith("sarif-2.1.0.json")
+    return found["runs"][0]
+
+
+def test_sarif_has_what_the_format_requires(here: Path) -> None:
+    write_pair(here / "policies", MISTAKES)
+    found = pdp("check", "policies", "--format", "sarif")
+    assert found.code == 1
+    log = run(found.json)
+    rules, results = log["tool"]["driver"]["rules"], log["results"]
+    assert log["tool"]["driver"]["name"] == "pdp"
+    assert [result["ruleId"] for result in results] == ["short-row", "regex-in-path"]
+    assert [result["level"] for result in results] == ["error", "warning"]
+    for result in results:
+        assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+        (location,) = result["locations"]
+        place = location["physicalLocation"]
+        assert place["artifactLocation"] == {"uri": "policies/policy.csv"}
+        assert place["region"]["startLine"] >= 1
+
+
+def test_sarif_marks_columns(here: Path) -> None:
+    directory = write_pair(here / "my policies")
+    model = (directory / "model.conf").read_text().replace("r.act", "r.acts")
+    (directory / "model.conf").write_text(model)
+    (result,) = run(pdp("check", directory, "--format", "sarif").json)["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": "my%20policies/model.conf"}
+    region = place["region"]
+    line = model.splitlines()[region["startLine"] - 1]
+    assert line[region["startColumn"] - 1 : region["endColumn"] - 1] == "r.acts"
+
+
+def test_every_code_is_a_sarif_rule_with_help() -> None:
+    rules = run(pdp("check", STARTER, "--format", "sarif").json)["tool"]["driver"]["rules"]
+    assert [rule["id"] for rule in rules] == list(known_codes())
+    for rule in rules:
+        assert all(rule[part]["text"] for part in ("shortDescription", "fullDescription", "help"))
+        assert rule["defaultConfiguration"]["level"] in ("error", "warning")
+
+
+def test_a_code_of_the_configuration_is_a_sarif_rule_too() -> None:
+    problem = Problem("PDP_MAX_BATCH", None, "wrong-type", "is no number")
+    log = run(sarif([(problem, "PDP_MAX_BATCH"), (problem, "PDP_MAX_BATCH")], known_codes()))
+    rules = [rule["id"] for rule in log["tool"]["driver"]["rules"]]
+    assert rules == [*known_codes(), "wrong-type"]
+    for result in log["results"]:
+        assert (rules[result["ruleIndex"]], result["message"]) == (
+            "wrong-type",
+            {"text": "is no number"},
+        )
+        assert "region" not in result["locations"][0]["physicalLocation"]

@@ -15,7 +15,10 @@ def test_init_check_test_token_explain(tmp_path: Path) -> None:
     made = process("init", "shop", cwd=tmp_path)
     assert made.code == 0
     assert process("check", "shop", "--strict", cwd=tmp_path).code == 0
-    assert process("test", "shop", cwd=tmp_path).out == "51 of 51 cases passed\nrows: 24 of 24 exercised\n"
+    assert (
+        process("test", "shop", cwd=tmp_path).out
+        == "51 of 51 cases passed\nrows: 24 of 24 exercised\n"
+    )
     shown = next(line for line in made.out.splitlines() if "pdp token" in line)
     args = shown.partition("#")[0].split()[1:]
     token = process(*args, cwd=tmp_path)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pdp.errors import Problem, Severity
+from pdp.policy.checks.backtracking import blow_up
 from pdp.policy.checks.registry import on_calls
 from pdp.policy.matcher.calls import TIME_HELP, Call
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time
@@ -19,6 +20,7 @@ _SEGMENTS = {
     "keyMatch4": re.compile(r"\{[^/]+\}"),
     "keyMatch5": re.compile(r"\{[^/]+\}"),
 }
+REPEATS_HELP = "let no two repeats read the same characters: `[^/]+` instead of `.*`, no `(a+)+`"
 _META = re.compile(r"[.|+?^$()\[\]\\]")
 
 
@@ -57,6 +59,50 @@ def _compiles(name: str, value: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _expression(name: str, pattern: str) -> str:
+    """The regular expression that Casbin makes of a pattern."""
+    if name not in _SEGMENTS:
+        return pattern
+    segment = "([^/]+)" if name == "keyMatch4" else "[^/]+"
+    return f"^{_SEGMENTS[name].sub(segment, pattern.replace('/*', '/.*'))}$"
+
+
+@on_calls
+def catastrophic_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """A pattern whose matching can take exponential or cubic time, in a field or in the matcher."""
+    names, code = (*_SEGMENTS, "regexMatch"), "catastrophic-pattern"
+    for name, line, value in _judged(text, calls, names):
+        if wrong := slow_pattern(name, value):
+            yield Problem(text.policy.file, line, code, wrong, REPEATS_HELP)
+    for name, value in dict.fromkeys(_literals(calls, names)):
+        if wrong := slow_pattern(name, value):
+            yield _at_literal(text, value, code, wrong)
+
+
+def slow_pattern(name: str, value: str) -> str:
+    """What is wrong with a pattern that can take exponential or cubic time, or an empty text."""
+    growth = blow_up(_expression(name, value)) if _compiles(name, value) else None
+    return f"`{value}` takes {growth} time on some values that it does not match" if growth else ""
+
+
+def _literals(calls: Iterable[Call], names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Function and value of every pattern that is written into a matcher or a rule."""
+    for call in calls:
+        value = getattr(call.node.args[-1], "value", None)
+        if call.name in names and isinstance(value, str):
+            yield call.name, value
+
+
+def _at_literal(text: LayerText, value: str, code: str, message: str) -> Problem:
+    """A problem at a text of the matcher, or else at the first row that holds it."""
+    matcher = text.definition("m")
+    at = matcher.span.value.find(value) if matcher else -1
+    if matcher and at >= 0:
+        return matcher.problem(text.model.file, code, message, REPEATS_HELP, at, len(value))
+    held = (row.line for row in text.rules if any(value in field for field in row.values))
+    return Problem(text.policy.file, next(held, None), code, message, REPEATS_HELP)
 
 
 @on_calls

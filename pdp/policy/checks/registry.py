@@ -13,6 +13,7 @@ CallCheck = Callable[[LayerText, Iterable[Call]], Iterator[Problem]]
 
 TEXT_CHECKS: list[TextCheck] = []
 CALL_CHECKS: list[CallCheck] = []
+DEEP_CHECKS: list[TextCheck] = []
 
 
 def on_text(check: TextCheck) -> TextCheck:
@@ -24,4 +25,10 @@ def on_text(check: TextCheck) -> TextCheck:
 def on_calls(check: CallCheck) -> CallCheck:
     """Register a check that needs to know which functions judge which fields."""
     CALL_CHECKS.append(check)
+    return check
+
+
+def on_all(check: TextCheck) -> TextCheck:
+    """Register a check that compares rules with one another, for a sound text only."""
+    DEEP_CHECKS.append(check)
     return check

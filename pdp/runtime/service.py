@@ -143,8 +143,9 @@ async def _safely(asked: Awaitable[Verdict], snapshot: Snapshot) -> Verdict:
         reason = error.reason
     except Exception as error:  # noqa: BLE001 - a bug must neither allow nor pass for a refusal
         reason = Reason.INTERNAL_ERROR
-        # Frames only: the message of an exception may quote a credential.
-        where = "".join(traceback.format_tb(error.__traceback__))
+        # Places only: the message of an exception may quote a credential.
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         log.error("decision failed", extra={"facts": {"error": type(error).__name__, "at": where}})  # noqa: TRY400
     return Verdict(Outcome.FAULT, reason, revision=snapshot.revision)
 

@@ -72,6 +72,10 @@ def unbalanced(text: LayerText) -> Iterator[Problem]:
             )
 
 
+def _misread(value: str) -> bool:
+    return bool(_COMMENT.search(value)) or value[:1] in ("#", '"', "'")
+
+
 @on_text
 def misread_value(text: LayerText) -> Iterator[Problem]:
     """A comment or quotes, which become a part of the value."""
@@ -114,7 +118,7 @@ def bad_decision(text: LayerText) -> Iterator[Problem]:
     """An `eft` that is neither `allow` nor `deny`: Casbin passes the row over."""
     for row in text.rules:
         decision = text.column(row, "eft")
-        if decision is not None and decision not in _DECISIONS:
+        if decision is not None and decision not in _DECISIONS and not _misread(decision):
             yield _at(
                 text,
                 row,

@@ -37,7 +37,7 @@ class AuthenticationSettings(msgspec.Struct, frozen=True, kw_only=True):
 class RoleNames:
     """The roles that authentication may give: by name, and by how their names begin.
 
-    INVARIANT (product.md §3, Names): no authenticated id is one of them; policy refuses it.
+    INVARIANT: no authenticated id is one of them; policy refuses it.
     """
 
     asserted: frozenset[str] = frozenset()

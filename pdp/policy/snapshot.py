@@ -50,6 +50,7 @@ class Snapshot:
     early_guards: tuple[Layer, ...]  # judged before anybody is authenticated
     late_guards: tuple[Layer, ...]  # need to know the subject
     grants: tuple[Layer, ...]
+    role_layers: tuple[Layer, ...]  # of all of them, those that ask for roles of the subject
     entities: Entities
     concealment: ConcealmentSettings
     hidden: tuple[Match, ...]
@@ -77,13 +78,13 @@ class Snapshot:
     def roles(self, facts: Facts) -> tuple[str, ...]:
         """All roles that the subject holds in any layer, sorted."""
         held = {role for role, domain in facts.asserted if not domain}
-        for layer in self.layers:
+        for layer in self.role_layers:
             held |= layer.roles(facts)
         return tuple(sorted(held))
 
     def names_a_role(self, identity: Identity, facts: Facts) -> bool:
         """Whether an authenticated id could be taken for a role, or for `anonymous`."""
-        names = {identity.id}.union(*(layer.subject_names(facts) for layer in self.layers))
+        names = {identity.id}.union(*(layer.subject_names(facts) for layer in self.role_layers))
         prefixes = self.credentialing.role_prefixes
         return not self.reserved.isdisjoint(names) or any(n.startswith(prefixes) for n in names)
 
@@ -111,6 +112,7 @@ def build_snapshot(
         early_guards=tuple(g for g in guards if Source.SUBJECT not in g.depends),
         late_guards=tuple(g for g in guards if Source.SUBJECT in g.depends),
         grants=tuple(layer for layer in layers if layer.kind == "grant"),
+        role_layers=tuple(layer for layer in layers if layer.subject_roles),
         entities=entities,
         concealment=settings.concealment,
         hidden=tuple(compile_key_match2(p) for p in settings.concealment.resources),

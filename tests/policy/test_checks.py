@@ -783,7 +783,7 @@ def test_entities_are_known_by_type_and_id() -> None:
     assert snapshot.entities["user", "b"] == {}
 
 
-# casbin.md, section 3: what loads silently in Casbin, by its number there.
+# What loads silently in Casbin, hazard by hazard.
 HAZARDS: list[tuple[int, Callable[[], Directory]]] = [
     (1, lambda: added("P, alice, /x, ^GET$, deny")),
     (1, lambda: added("p2, alice, /x, ^GET$, deny")),

@@ -5,7 +5,7 @@
 #       -v "$PWD/policies:/policies:ro" pdp
 #
 # It listens on 127.0.0.1:7373, that is, to the gateway whose network namespace it shares (a pod
-# in Kubernetes). To be asked from elsewhere, set PDP_LISTEN and give the callers their keys.
+# in Kubernetes). To be asked from elsewhere, set PDP_LISTEN and PDP_TRUST_NETWORK=true.
 
 ARG PYTHON=3.14-slim-trixie
 

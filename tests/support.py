@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pdp.cli.serve import running
-from pdp.runtime.load import load
+from pdp.runtime.load import Loaded, load
 from pdp.runtime.service import Service
 from pdp.surfaces.context import Context
 
@@ -46,6 +46,11 @@ def copy_policies(directory: Path, source: Path = VERDICTS) -> Path:
     shutil.copytree(source, target)
     (target / "issuer.pem").write_bytes(PEM)
     return target
+
+
+def places() -> dict[str, str]:
+    """Flags for two free ports."""
+    return {name: f"127.0.0.1:{free_port()}" for name in ("listen", "admin_listen")}
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,14 @@ async def pdp(
     **flags: Any,
 ) -> AsyncIterator[Running]:
     """Serve `directory` on free loopback ports."""
-    listen, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
-    places = {"listen": listen, "admin_listen": admin, **flags}
-    loaded = load(directory, config, environment or {}, places)
+    given = {**places(), **flags}
+    async with served(load(directory, config, environment or {}, given)) as live:
+        yield live
+
+
+@contextlib.asynccontextmanager
+async def served(loaded: Loaded) -> AsyncIterator[Running]:
+    """Serve what is loaded, where it says."""
+    server = loaded.server
     async with running(loaded) as context, aiohttp.ClientSession() as session:
-        yield Running(context, session, f"http://{listen}", f"http://{admin}")
+        yield Running(context, session, f"http://{server.listen}", f"http://{server.admin_listen}")

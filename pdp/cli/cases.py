@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -75,20 +76,20 @@ def failing_cases(loaded: Loaded) -> list[Problem]:
 
     None where there is no `cases.yaml`, or where `server.activate` is "checked".
     """
-    if loaded.server.activate == "checked" or not (loaded.directory / FILE).exists():
+    if loaded.server.activate == "checked" or not os.path.lexists(loaded.directory / FILE):
         return []
     try:
         file = read_cases(loaded.directory)
+        now = time.time() if file.now is None else file.now
+        results = [judge(case, loaded, now) for case in file.cases]
     except ConfigurationError as error:
         return list(error.problems)
-    now = time.time() if file.now is None else file.now
-    results = [judge(case, loaded, now) for case in file.cases]
     return [_failed(result) for result in results if not result.passed]
 
 
 def _failed(result: Result) -> Problem:
-    wanted, got = result.case.expect.status, result.actual
-    message = f"`{result.case.name}` expects {wanted}, and gets {got.status} {got.reason}"
+    expected, got = told(result.case.expect), told(result.actual)
+    message = f"`{result.case.name}`: expected {expected}, got {got}"
     help_ = "`pdp test` shows each case; set `server.activate` to `checked` to do without"
     return Problem(FILE, result.case.line, "case-failed", message, help_)
 

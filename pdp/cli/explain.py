@@ -75,7 +75,7 @@ def run(  # noqa: PLR0913 - a question has many parts
 
     Exits with 0 whatever the verdict, and with 1 if the decision is not in the log. For example:
 
-    pdp explain --subject alice --action GET --resource /invoices/7
+    pdp explain --subject alice --action GET --resource /invoices/7 --ip 192.0.2.1
     """
     place, facts = policy_directory(directory), _context(context, ip)
     if decision is not None or log is not None:
@@ -91,6 +91,8 @@ def run(  # noqa: PLR0913 - a question has many parts
     moment = _time(now)
     token = None if token_file is None else _read_token(token_file)
     loaded = load_leniently(place, config) if token is None else load_strictly(place, config)
+    if "ip" not in facts and format_ is not Format.JSON:
+        typer.echo("no address is given (--ip): every rule that asks for one is unknown", err=True)
     _show(_explain(asked, token, loaded, moment), None, format_)
 
 

@@ -6,16 +6,19 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pdp.cli.cases import failing_cases
 from pdp.cli.options import AdminListen, Config, Directory, Listen, policy_directory
 from pdp.cli.problems import show
 from pdp.cli.serve import serve
 from pdp.cli.terminal import give_up
+from pdp.errors import Severity
 from pdp.runtime.load import Loaded, load
 from pdp.runtime.logs import configure_logging
 
@@ -52,8 +55,8 @@ def start(
     flags = {"listen": listen, "admin_listen": admin_listen, "trust_network": trust_network}
     given = {name: value for name, value in flags.items() if value is not None}
     loaded = load(place, config, os.environ, given)
-    for problem in loaded.warnings:
-        show(problem, error=True)
+    for problem in (*loaded.warnings, *failing_cases(loaded)):
+        show(replace(problem, severity=Severity.WARNING), error=True)
     run(loaded)
 
 

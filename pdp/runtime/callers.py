@@ -12,7 +12,7 @@ from pdp.errors import Problem
 from pdp.runtime.settings import CallerSettings
 from pdp.runtime.sources import read_file
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"(?P<digest>[0-9a-f]{64})(?: [ *].*)?")  # as `sha256sum` writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def _digests(data: bytes, file: str) -> tuple[list[bytes], list[Problem]]:
         line = raw.strip().lower()
         if not line or line.startswith("#"):
             continue
-        if _DIGEST.fullmatch(line):
-            digests.append(bytes.fromhex(line))
+        if match := _DIGEST.fullmatch(line):
+            digests.append(bytes.fromhex(match["digest"]))
         else:
             help_ = "write the digest, not the key: `printf %s KEY | sha256sum`"
             problems.append(Problem(file, number, "bad-digest", "is no SHA-256 in hex", help_))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from pdp.runtime.settings import (
     check_server,
     from_environment,
 )
-from pdp.runtime.sources import MANIFEST, SETTINGS, read_file, read_policy
+from pdp.runtime.sources import SETTINGS, read_file, read_policy
 
 S = TypeVar("S", bound=msgspec.Struct)
 OPERATOR = ("server", "authentication", "callers")
@@ -57,7 +58,6 @@ class Loaded:
     revocations: Revocations | None  # at start; None without a `revoked.csv`
     callers: Callers
     callers_settings: tuple[CallerSettings, ...]
-    manifest: bool  # whether there is a `policy.sha256`, which then must match
     warnings: tuple[Problem, ...]
     origin: Origin
 
@@ -123,7 +123,6 @@ def load(
         revocations=revocations,
         callers=callers,
         callers_settings=operators.callers,
-        manifest=(directory / MANIFEST).exists(),
         warnings=tuple(problems),
         origin=Origin(config, environment or {}, flags or {}),
     )
@@ -171,8 +170,9 @@ def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], 
         raise ConfigurationError(
             [Problem(str(directory), None, "missing-directory", "is no policy directory")]
         )
-    if not any((directory / name).exists() for name in (SETTINGS, *PAIR)):
-        held = f"holds neither `{SETTINGS}` nor `{PAIR[0]}` and `{PAIR[1]}`"
+    pair = all((directory / name).exists() for name in PAIR)
+    if not pair and not (directory / SETTINGS).exists():
+        held = f"holds neither `{SETTINGS}` nor both `{PAIR[0]}` and `{PAIR[1]}`"
         help_ = "`pdp init DIR` writes a policy to begin with"
         raise ConfigurationError([Problem(str(directory), None, "no-policy", held, help_)])
     own, problems = _read_toml(directory / SETTINGS, SETTINGS, optional=True)
@@ -197,11 +197,12 @@ def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], 
 
 
 def _read_toml(path: Path, name: str, *, optional: bool) -> tuple[dict[str, Any], list[Problem]]:
-    if optional and not path.exists():
+    if optional and not os.path.lexists(path):
         return {}, []
     data, problems = read_file(path, name)
-    if data is None:
-        return {}, problems
+    if not data:
+        empty = Problem(name, None, "empty-file", "is empty", "write a comment, or leave it out")
+        return {}, problems or [empty]
     return parse_toml(data, name)
 
 

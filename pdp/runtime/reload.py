@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,10 +19,9 @@ from watchfiles import awatch
 
 from pdp.errors import ConfigurationError, Problem, Severity
 from pdp.identity.revocation import FILE as REVOCATIONS
-from pdp.policy.snapshot import Snapshot
 from pdp.runtime.load import Loaded
+from pdp.runtime.restrictions import protecting, restrictions
 from pdp.runtime.service import Service
-from pdp.runtime.sources import MANIFEST, SETTINGS
 
 log = logging.getLogger("pdp.reload")
 
@@ -50,7 +49,8 @@ class Reloader:
         self._service = service
         self._verify = verify
         self._lock = asyncio.Lock()
-        self._seen = signature(service.loaded.directory)
+        self._seen: Signature | None = None  # so that an edit during the start is seen
+        self._held = protecting(service.loaded.directory)
         self._tasks = set[asyncio.Task[Reload]]()
         self._watcher: asyncio.Task[None] | None = None
 
@@ -62,8 +62,7 @@ class Reloader:
         """End watching."""
         if self._watcher is not None:
             self._watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watcher
+            await asyncio.gather(self._watcher, return_exceptions=True)
 
     def soon(self) -> None:
         """Reload without waiting for it, as a signal handler must."""
@@ -81,42 +80,53 @@ class Reloader:
         return attempt
 
     async def _watch(self) -> None:
-        directory = self._service.loaded.directory
+        """INVARIANT: nothing but being cancelled ends this, whatever goes wrong in one round."""
+        directory, wrong = self._service.loaded.directory, ""
         while True:
             try:
+                await self._look(directory)
                 async for _ in awatch(
                     directory,
                     rust_timeout=POLL_MILLISECONDS,
                     yield_on_timeout=True,
                     recursive=False,
                 ):
+                    wrong = ""
                     await self._look(directory)
-            except (OSError, RuntimeError) as error:  # the directory is gone: it may come back
-                log.warning("cannot watch", extra={"facts": {"error": type(error).__name__}})
+            except Exception as error:  # noqa: BLE001 - told, and tried again
+                if type(error).__name__ != wrong:
+                    wrong = type(error).__name__
+                    log.warning("cannot watch", extra={"facts": {"error": wrong}})
                 await asyncio.sleep(POLL_MILLISECONDS / 1000)
-                await self._look(directory)
 
     async def _look(self, directory: Path) -> None:
-        if signature(directory) != self._seen:
+        if await asyncio.to_thread(signature, directory) != self._seen:
             self._seen = await _settled(directory)
             await self.reload()
 
     def _candidate(self) -> Loaded | Reload:
-        """In a thread: what stands in the directory, or why it must not go live."""
-        live, snapshot = self._service.loaded, self._service.snapshot
+        """In a thread: what stands in the directory, or why it must not go live; never raises."""
         try:
-            loaded = live.again()
+            return self._examine()
         except ConfigurationError as error:
             return self._rejected(error.problems)
         except Exception as error:  # noqa: BLE001 - a bug here keeps the last good policy, and says so
             message = f"could not be read: {type(error).__name__}"
-            return self._rejected([Problem(str(live.directory), None, "internal-error", message)])
-        if loaded.snapshot.revision == snapshot.revision:
-            return Reload("unchanged", snapshot.revision, loaded.warnings)
-        problems = restrictions(live, snapshot, loaded) or self._verify(loaded)
+            directory = str(self._service.loaded.directory)
+            return self._rejected([Problem(directory, None, "internal-error", message)])
+
+    def _examine(self) -> Loaded | Reload:
+        live, snapshot = self._service.loaded, self._service.snapshot
+        # The gate is the operator's: an edit does not choose by which server settings it is judged.
+        loaded = replace(live.again(), server=live.server)
+        problems = restrictions(live, snapshot, loaded, self._held)
+        changed = loaded.snapshot.revision != snapshot.revision
+        if changed and not problems:
+            problems = self._verify(loaded)
         if any(problem.severity is Severity.ERROR for problem in problems):
             return self._rejected(problems)
-        return loaded
+        self._held |= protecting(live.directory)
+        return loaded if changed else Reload("unchanged", snapshot.revision, loaded.warnings)
 
     def _activate(self, loaded: Loaded) -> Reload:
         self._service.activate(loaded.snapshot, time.time())
@@ -130,39 +140,18 @@ class Reloader:
         facts = {
             "result": attempt.result,
             "policy_revision": attempt.revision,
-            "problems": [str(problem) for problem in attempt.problems],
+            "problems": [f"{p} ({p.help})" if p.help else str(p) for p in attempt.problems],
         }
         level = logging.ERROR if attempt.result == "rejected" else logging.INFO
         log.log(level, "policy %s", attempt.result, extra={"facts": facts})
 
 
-def restrictions(live: Loaded, snapshot: Snapshot, loaded: Loaded) -> list[Problem]:
-    """What only a restart may change: authentication, callers, and that a guard is there."""
-    problems = []
-    for section, same in (
-        ("authentication", live.authentication == loaded.authentication),
-        ("callers", live.callers_settings == loaded.callers_settings),
-    ):
-        if not same:
-            message = f"`{section}` has changed, which takes a restart"
-            problems.append(Problem(SETTINGS, None, "restart-needed", message))
-    if live.manifest and not loaded.manifest:
-        message = f"`{MANIFEST}` is gone, which takes a restart"
-        problems.append(Problem(MANIFEST, None, "restart-needed", message))
-    names = {layer.name for layer in loaded.snapshot.layers if layer.kind == "guard"}
-    for layer in snapshot.layers:
-        if layer.kind == "guard" and layer.name not in names:
-            message = f"the guard `{layer.name}` is gone, which takes a restart"
-            problems.append(Problem(SETTINGS, None, "guard-removed", message))
-    return problems
-
-
 async def _settled(directory: Path) -> Signature:
     """The directory's signature once it has not changed for a moment, or for a bounded time."""
-    seen = signature(directory)
+    seen = await asyncio.to_thread(signature, directory)
     for _ in range(10):
         await asyncio.sleep(SETTLE_SECONDS)
-        now = signature(directory)
+        now = await asyncio.to_thread(signature, directory)
         if now == seen:
             break
         seen = now
@@ -172,7 +161,11 @@ async def _settled(directory: Path) -> Signature:
 def signature(directory: Path) -> Signature:
     """Cheap evidence of change: what each file really is, how long, and when it was written."""
     found = []
-    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+    try:
+        paths = sorted(directory.iterdir())
+    except OSError as error:
+        return (("", error.errno or 0, 0, 0, 0),)
+    for path in paths:
         if path.name == REVOCATIONS:  # watched on its own path
             continue
         with suppress(OSError):

@@ -174,7 +174,9 @@ def _glance(file: Followed, settled: Signature) -> tuple[Signature, Take | None]
     if now and now == settled:
         return now, None
     try:
-        return now, file.read()
+        take = file.read()
+        # Written to while it was read: not to be taken for an edit that has stood still.
+        return (now if signature(file.path) == now else ()), take
     except Exception as error:  # noqa: BLE001 - a bug keeps what is live, and says so
         message = f"could not be read: {type(error).__name__}"
         return now, _failing(file, Problem(file.path.name, None, "internal-error", message))

@@ -106,8 +106,15 @@ class Service:
         )
         decision = Decision(verdict, decision_id())
         self.metrics.decided(verdict, surface, 0)
-        facts = {"decision_id": decision.id, "surface": surface, "status": verdict.status}
-        decisions.info("decision", extra={"facts": {**facts, "detail": verdict.detail}})
+        facts = {
+            "decision_id": decision.id,
+            "surface": surface,
+            "verdict": verdict.outcome,
+            "status": verdict.status,
+            "reason": verdict.reason,
+            "detail": verdict.detail,
+        }
+        decisions.info("decision", extra={"facts": facts})
         return decision
 
     async def authenticate(self, credentials: Credentials, now: float) -> Identity | Rejected:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from pdp.errors import Problem
+from pdp.identity.revocation import FILE as REVOCATIONS
 from pdp.policy.entities import FILE as ENTITIES
 
 SETTINGS = "pdp.toml"
 MANIFEST = "policy.sha256"
+CASES = "cases.yaml"
 MAX_FILE_BYTES = 1 << 30
 _DIGEST_LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](?:\./)?(?P<name>.+)")
 
@@ -36,11 +39,11 @@ def read_policy(directory: Path, names: Iterable[str]) -> tuple[dict[str, bytes]
     # The manifest first: what changes while the rest is read does not match it.
     manifest, found = read_manifest(directory)
     problems += found
-    optional = [ENTITIES] if (directory / ENTITIES).exists() else []
+    optional = [ENTITIES] if os.path.lexists(directory / ENTITIES) else []
     for name in dict.fromkeys((*names, *optional)):
         pure = PurePosixPath(name)
-        if not name or pure.is_absolute() or ".." in pure.parts:
-            help_ = "name files of the policy directory, by paths relative to it"
+        if pure.parts != (name,) or name == "..":
+            help_ = "name files that stand in the policy directory itself"
             message = f"`{name}` is outside of the policy directory"
             problems.append(Problem(SETTINGS, None, "outside-file", message, help_))
             continue
@@ -48,31 +51,44 @@ def read_policy(directory: Path, names: Iterable[str]) -> tuple[dict[str, bytes]
         problems += found
         if data is not None:
             files[name] = data
-    return files, problems + (mismatches(files, manifest) if manifest is not None else [])
+    if manifest is not None:
+        problems += mismatches(directory, files, manifest)
+    if read_manifest(directory)[0] != manifest:
+        changed = "changed while the policy was read"
+        problems.append(Problem(MANIFEST, None, "manifest-mismatch", changed, "try again"))
+    return files, problems
 
 
 def read_manifest(directory: Path) -> tuple[dict[str, str] | None, list[Problem]]:
     """Digests by file name, as `sha256sum` writes them; None where there is no manifest."""
-    if not (directory / MANIFEST).exists():
+    if not os.path.lexists(directory / MANIFEST):
         return None, []
     data, problems = read_file(directory / MANIFEST, MANIFEST)
     digests: dict[str, str] = {}
     for number, line in enumerate((data or b"").decode("utf-8", "replace").splitlines(), 1):
         match = _DIGEST_LINE.fullmatch(line.strip())
-        if match:
+        if match and match["name"] not in digests:
             digests[match["name"]] = match["digest"]
         elif line.strip() and not line.startswith("#"):
             help_ = "make it with `sha256sum FILES > policy.sha256`"
-            problems.append(Problem(MANIFEST, number, "bad-manifest", "is no digest line", help_))
+            wrong = "is no digest line, or names a file twice"
+            problems.append(Problem(MANIFEST, number, "bad-manifest", wrong, help_))
     return digests, problems
 
 
-def mismatches(files: Mapping[str, bytes], manifest: Mapping[str, str]) -> list[Problem]:
-    """Every policy file that is not, byte for byte, what the manifest says."""
+def mismatches(
+    directory: Path, files: Mapping[str, bytes], manifest: Mapping[str, str]
+) -> list[Problem]:
+    """Every policy file, and every file that is listed, that is not what the manifest says.
+
+    `revoked.csv` is edited on its own, and never held up by a manifest.
+    """
     problems = []
-    for name, data in files.items():
-        if manifest.get(name) != hashlib.sha256(data).hexdigest():
+    for name in dict.fromkeys([*files, *manifest]):
+        data = files[name] if name in files else read_file(directory / name, name)[0]
+        digest = None if data is None else hashlib.sha256(data).hexdigest()
+        if name != REVOCATIONS and (digest is None or manifest.get(name) != digest):
             wrong = "is not what `policy.sha256` says" if name in manifest else "is not listed"
-            help_ = f"once `{MANIFEST}` is there, every policy file must match it"
+            help_ = f"once all is written: `sha256sum {' '.join(files)} > {MANIFEST}`"
             problems.append(Problem(name, None, "manifest-mismatch", wrong, help_))
     return problems

@@ -42,7 +42,7 @@ def public_routes(context: Context) -> Routes:
         **{c.path: (None, endpoint(context, c)) for c in CONVENTIONS},
         "/v1/decision": (_POST, native.decision),
         "/v1/decisions": (_POST, native.decisions),
-        **_health(context),
+        **_health(context, admin=False),
     }
 
 
@@ -51,8 +51,12 @@ def admin_routes(context: Context) -> Routes:
 
     Off loopback only health and metrics answer: the rest tells what the policy says.
     """
-    harmless: Routes = {"/metrics": (_GET, ops.metrics(context)), **_health(context)}
-    if not is_local(context.service.loaded.server.admin_listen):
+    local = is_local(context.service.loaded.server.admin_listen)
+    harmless: Routes = {
+        "/metrics": (_GET, ops.metrics(context)),
+        **_health(context, admin=local),
+    }
+    if not local:
         return harmless
     admin = Admin(context)
     return {
@@ -63,8 +67,8 @@ def admin_routes(context: Context) -> Routes:
     }
 
 
-def _health(context: Context) -> Routes:
-    ready = ops.readyz(context)
+def _health(context: Context, *, admin: bool) -> Routes:
+    ready = ops.readyz(context, admin=admin)
     return {
         "/livez": (_GET, ops.livez(context)),
         "/readyz": (_GET, ready),

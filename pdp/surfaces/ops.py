@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -29,8 +29,12 @@ def livez(_context: Context) -> Handler:
     return handle
 
 
-def readyz(context: Context) -> Handler:
-    """Whether it can decide: a policy is loaded, and every issuer's keys are usable."""
+def readyz(context: Context, *, admin: bool) -> Handler:
+    """Whether it can decide: a policy is loaded, and every issuer's keys are usable.
+
+    Problems are told in full to `admin` only; to others by file, line and code.
+    """
+    told = str if admin else _place
 
     async def handle(_request: web.BaseRequest) -> Answer:
         keys = {
@@ -40,9 +44,9 @@ def readyz(context: Context) -> Handler:
         body = {
             "status": "ready" if ready else "not_ready",
             "policy_revision": context.service.snapshot.revision,
-            "stale": _told(context.service.stale),
-            "revocations_stale": _told(context.service.revocation_problems),
-            "keys_stale": _told(context.service.key_problems),
+            "stale": [told(p) for p in context.service.stale],
+            "revocations_stale": [told(p) for p in context.service.revocation_problems],
+            "keys_stale": [told(p) for p in context.service.key_problems],
             "keys": keys,
         }
         return _json(200 if ready else 503, body)
@@ -50,8 +54,9 @@ def readyz(context: Context) -> Handler:
     return handle
 
 
-def _told(problems: Iterable[Problem]) -> list[str]:
-    return [str(problem) for problem in problems]
+def _place(problem: Problem) -> str:
+    line = "" if problem.line is None else f":{problem.line}"
+    return f"{problem.file}{line} {problem.code}"
 
 
 def _key_state(source: Any) -> dict[str, Any]:

@@ -261,7 +261,7 @@ def test_a_policy_that_cannot_be_loaded_is_3(tmp_path: Path) -> None:
     assert "unknown-key" in found.err
 
 
-FAILED = "cases.yaml:1 case-failed `cases[0]` expects 200, and gets 404 resource_unknown"
+FAILED = "cases.yaml:1 case-failed `cases[0]`: expected 200, got 404 resource_unknown"
 GATE = [
     # cases.yaml, server.activate, what keeps the policy from going live
     (None, "cases", []),

@@ -16,6 +16,7 @@ import pytest
 import support
 from support import Running
 
+from pdp.runtime.load import load
 from pdp.runtime.reload import Reloader
 
 TOML = """
@@ -184,6 +185,116 @@ async def test_a_bad_edit_keeps_the_last_good_policy_and_says_so(
     assert b'pdp_policy_reloads_total{result="rejected"}' in metrics
 
 
+async def reloaded(live: Running) -> tuple[str, list[str]]:
+    _, body = await live.ask("POST", "/v1/reload", admin=True)
+    answer = json.loads(body)
+    return answer["result"], [problem["code"] for problem in answer["problems"]]
+
+
+@pytest.mark.parametrize("name", ["cases.yaml", "entities.json", "pdp.toml", "policy.sha256"])
+async def test_a_file_that_protects_does_not_just_go(directory: Path, name: str) -> None:
+    (directory / "entities.json").write_text("[]")
+    (directory / "cases.yaml").write_text(
+        "- {subject: alice, action: GET, resource: /x, context: {ip: 192.0.2.1},"
+        " expect: {status: 200}}\n"
+    )
+    (directory / "model.conf").write_text(ACL)
+    (directory / "policy.csv").write_text(OLD)
+    async with support.pdp(directory) as live:
+        (directory / "policy.sha256").write_text(manifest_of(directory, "entities.json"))
+        assert await reloaded(live) == ("unchanged", [])
+        (directory / name).unlink()
+        result, found = await reloaded(live)
+        assert result == "rejected"
+        assert set(found) <= {"restart-needed", "guard-removed", "manifest-mismatch"}
+        assert await status(live, "alice") == 200
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("network.csv", "# nobody\n"),
+        ("pdp.toml", TOML.replace('[[layers]]\nname = "acl"',
+         '[layers.request]\nip = "127.0.0.1"\n[[layers]]\nname = "acl"')),
+    ],
+    ids=["without its rows", "asked about a constant"],
+)  # fmt: skip
+async def test_a_guard_is_not_made_idle(
+    live: Running, directory: Path, file: str, text: str
+) -> None:
+    (directory / file).write_text(text)
+    assert await reloaded(live) == ("rejected", ["guard-removed"])
+
+
+async def test_concealment_is_not_given_up(directory: Path) -> None:
+    (directory / "pdp.toml").write_text(TOML + '[concealment]\nresources = ["/x"]\n')
+    async with support.pdp(directory) as live:
+        (directory / "pdp.toml").write_text(TOML)
+        assert await reloaded(live) == ("rejected", ["restart-needed"])
+
+
+async def test_an_edit_does_not_switch_off_its_own_gate(directory: Path) -> None:
+    (directory / "cases.yaml").write_text(
+        "- {subject: bob, action: GET, resource: /x, context: {ip: 192.0.2.1},"
+        " expect: {status: 403}}\n"
+    )
+    async with support.pdp(directory) as live:
+        (directory / "acl.csv").write_text(NEW)
+        (directory / "pdp.toml").write_text('[server]\nactivate = "checked"\n' + TOML)
+        assert await reloaded(live) == ("rejected", ["case-failed"])
+        assert await status(live) == 403
+
+
+@pytest.mark.parametrize(
+    "text", ["- token: {sub: a}\n  action: a\n  resource: b\n  expect: {status: 200}\n"]
+)
+async def test_cases_that_cannot_be_judged_end_no_watch(
+    live: Running, directory: Path, text: str
+) -> None:
+    (directory / "cases.yaml").write_text(text)
+    (directory / "acl.csv").write_text(NEW)
+    await asyncio.sleep(1)
+    assert await status(live) == 403
+    assert live.service.stale
+    (directory / "cases.yaml").unlink()
+    await until(live, 200)
+
+
+async def test_an_edit_while_it_starts_is_seen(directory: Path) -> None:
+    loaded = load(directory, flags=support.places())
+    (directory / "acl.csv").write_text(NEW)
+    async with support.served(loaded) as live:
+        await until(live, 200)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (f"{'0' * 64}  absent.csv\n", "manifest-mismatch"),
+        (f"{'0' * 64}  cases.yaml\n", "manifest-mismatch"),
+        ("SAME", "bad-manifest"),
+    ],
+)
+async def test_a_manifest_binds_all_that_it_lists(
+    live: Running, directory: Path, line: str, code: str
+) -> None:
+    manifest = manifest_of(directory)
+    added = manifest.splitlines()[0] + "\n" if line == "SAME" else line
+    (directory / "policy.sha256").write_text(manifest + added)
+    assert await reloaded(live) == ("rejected", [code])
+
+
+async def test_strangers_are_told_the_place_of_a_problem_and_not_what_it_says(
+    live: Running, directory: Path
+) -> None:
+    (directory / "acl.csv").write_text("p, bob, /merger, GET, allow\n")
+    await reloaded(live)
+    _, public = await live.ask("GET", "/readyz")
+    _, admin = await live.ask("GET", "/readyz", admin=True)
+    assert json.loads(public)["stale"] == ["acl.csv:1 long-row"]
+    assert json.loads(admin)["stale"][0].startswith("acl.csv:1 long-row `p` has 3 fields")
+
+
 async def test_the_next_good_edit_ends_staleness(live: Running, directory: Path) -> None:
     (directory / "acl.csv").write_text("p, bob\n")
     await live.ask("POST", "/v1/reload", admin=True)
@@ -212,8 +323,8 @@ async def test_cases_can_be_left_out(directory: Path) -> None:
         assert await status(live) == 200
 
 
-def manifest_of(directory: Path) -> str:
-    names = ("pdp.toml", "network.conf", "network.csv", "acl.conf", "acl.csv")
+def manifest_of(directory: Path, *more: str) -> str:
+    names = ("pdp.toml", "network.conf", "network.csv", "acl.conf", "acl.csv", *more)
     digest = {n: hashlib.sha256((directory / n).read_bytes()).hexdigest() for n in names}
     return "".join(f"{digest[n]}  {n}\n" for n in names)
 

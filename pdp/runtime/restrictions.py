@@ -1,0 +1,74 @@
+"""What only a restart may change: a reload never takes protection away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pdp.errors import Problem
+from pdp.policy.effect import Decision
+from pdp.policy.entities import FILE as ENTITIES
+from pdp.policy.layer import Layer
+from pdp.policy.snapshot import Snapshot
+from pdp.runtime.load import Loaded
+from pdp.runtime.sources import CASES, MANIFEST, SETTINGS
+
+# Optional files that protect: once one was there, a directory without it is not believed.
+PROTECTING = (SETTINGS, MANIFEST, CASES, ENTITIES)
+
+
+def protecting(directory: Path) -> frozenset[str]:
+    """Those of the protecting files that are there, broken links included."""
+    return frozenset(name for name in PROTECTING if os.path.lexists(directory / name))
+
+
+def restrictions(
+    live: Loaded, snapshot: Snapshot, loaded: Loaded, held: Iterable[str]
+) -> list[Problem]:
+    """Why `loaded` must not follow `snapshot` without a restart; `held` are files once seen."""
+    gone = sorted(set(held) - protecting(live.directory))
+    operators = live.origin.config.name if live.origin.config else SETTINGS
+    return [
+        *(_needs_restart(name, f"`{name}` is gone") for name in gone),
+        *_changed(live, loaded, operators),
+        *_weakened(snapshot, loaded.snapshot),
+    ]
+
+
+def _needs_restart(file: str, what: str, code: str = "restart-needed") -> Problem:
+    help_ = "a reload takes no protection away; restart the PDP if it is meant"
+    return Problem(file, None, code, f"{what}, which takes a restart", help_)
+
+
+def _changed(live: Loaded, loaded: Loaded, file: str) -> list[Problem]:
+    sections = {
+        "authentication": live.authentication == loaded.authentication,
+        "callers": live.callers_settings == loaded.callers_settings,
+    }
+    return [
+        _needs_restart(file, f"`{name}` has changed") for name, same in sections.items() if not same
+    ]
+
+
+def _weakened(old: Snapshot, new: Snapshot) -> list[Problem]:
+    guards = {layer.name: layer for layer in new.layers if layer.kind == "guard"}
+    problems = []
+    for guard in (layer for layer in old.layers if layer.kind == "guard"):
+        other = guards.get(guard.name)
+        if other is None:
+            what = f"the guard `{guard.name}` is gone"
+            problems.append(_needs_restart(SETTINGS, what, "guard-removed"))
+        elif is_idle(other) and not is_idle(guard):
+            what = f"the guard `{guard.name}` refuses nobody any more"
+            problems.append(_needs_restart(other.file, what, "guard-removed"))
+    if old.hidden and not new.hidden:
+        problems.append(_needs_restart(SETTINGS, "nothing is concealed any more"))
+    return problems
+
+
+def is_idle(guard: Layer) -> bool:
+    """Whether a guard says the same to every question, or denies nothing that it could."""
+    allows_rest = not guard.effect.requires_allow
+    denies = any(row.decision is Decision.DENY for row in guard.rows)
+    return not guard.depends or (allows_rest and not denies)

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import support
 from support import Running, token
 
 from pdp.policy.snapshot import Snapshot
-from pdp.runtime.sources import MAX_FILE_BYTES, read_file
+from pdp.runtime.sources import MAX_FILE_BYTES, read_file, read_policy
 
 QUESTION = {"action": "GET", "resource": "/invoices/7", "context": {"ip": "203.0.113.9"}}
 FORWARD = {
@@ -126,6 +126,17 @@ def test_a_file_that_cannot_be_read_is_a_problem(
 def test_a_name_that_no_file_can_have_is_a_problem(tmp_path: Path) -> None:
     data, (problem,) = read_file(tmp_path / ("x" * 300), "x")
     assert (data, problem.code) == (None, "unreadable-file")
+
+
+def test_a_manifest_that_appears_while_the_policy_is_read_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "acl.csv").write_text("p, alice\n")
+
+    def names() -> Iterator[str]:
+        (tmp_path / "policy.sha256").write_text(f"{'0' * 64}  acl.csv\n")
+        yield "acl.csv"
+
+    files, (problem,) = read_policy(tmp_path, names())
+    assert (list(files), problem.code) == (["acl.csv"], "manifest-mismatch")
 
 
 async def test_a_watcher_that_cannot_watch_tries_again(policies: Path, tmp_path: Path) -> None:

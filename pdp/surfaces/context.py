@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from pdp.answer.profiles import Profile, render
 from pdp.model import Answer, Verdict
-from pdp.policy.matcher.functions import compile_key_match2
 from pdp.runtime.callers import Caller
 from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
 from pdp.runtime.settings import Network, parse_networks
-from pdp.surfaces.target import Exempt
+from pdp.surfaces.target import Exempt, exempting
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,8 @@ class Context:
 def make_context(service: Service, reloader: Reloader) -> Context:
     """The context of a service's surfaces."""
     server = service.loaded.server
-    patterns = [compile_key_match2(pattern) for pattern in server.exempt_targets]
-    exempt = (lambda path: any(match(path) for match in patterns)) if patterns else None
-    return Context(service, parse_networks(server.trusted_proxies), exempt, reloader)
+    networks, exempt = parse_networks(server.trusted_proxies), exempting(server.exempt_targets)
+    return Context(service, networks, exempt, reloader)
 
 
 def plain(status: int, body: bytes, content_type: str = "application/json") -> Answer:

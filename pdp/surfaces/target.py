@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import unquote
 
 from pdp.errors import RequestError
+from pdp.policy.matcher.functions import compile_key_match2
 
 _LONGEST: Final = 8192
 _ROUNDS: Final = 4  # of decoding; a path that still changes then has no honest use
@@ -55,6 +56,12 @@ _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 
 
 Exempt = Callable[[str], bool]  # whether a canonical path may hold encoded delimiters
+
+
+def exempting(patterns: Sequence[str]) -> Exempt | None:
+    """The exemption of paths that match one of these keyMatch2 patterns; None for no pattern."""
+    matches = [compile_key_match2(pattern) for pattern in patterns]
+    return (lambda path: any(match(path) for match in matches)) if matches else None
 
 
 def parse_target(raw: str, *, field: str, exempt: Exempt | None = None) -> str:

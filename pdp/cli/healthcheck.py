@@ -18,6 +18,8 @@ _SECONDS: Final = 2.0
 _OK: Final = 200
 _DEFAULT: Final = "127.0.0.1:7373"
 _READY: Final = "/readyz"
+_SAID: Final[dict[type, str]] = {TimeoutError: "no answer in time"}
+_MOST_SAID: Final = 4_096  # bytes of the answer that are shown
 _HERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what listens there is asked here
 
 
@@ -57,14 +59,18 @@ def healthcheck(
     connection, path = _target(url)
     try:
         connection.request("GET", path)
-        status = connection.getresponse().status
+        response = connection.getresponse()
+        status, said = response.status, response.read(_MOST_SAID)
     except (OSError, UnicodeError, http.client.HTTPException) as error:
-        typer.echo(f"not ready: {type(error).__name__}", err=True)
+        why = getattr(error, "strerror", None) or _SAID.get(type(error), "no answer of HTTP")
+        where = url or os.environ.get("PDP_LISTEN") or _DEFAULT
+        typer.echo(f"not ready: {where}: {why.lower()}", err=True)
         raise typer.Exit(1) from None
     finally:
         connection.close()
     if status != _OK:
-        typer.echo(f"not ready: status {status}", err=True)
+        told = f"not ready: status {status} {said.decode('utf-8', 'replace')}"
+        typer.echo(told.strip(), err=True)
         raise typer.Exit(1)
     typer.echo("ready")
 

@@ -285,8 +285,9 @@ def test_nobody_there_is_1(url: str) -> None:
     ("answer", "told"),
     [
         (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "status 503"),
-        (b"rubbish\r\n", "BadStatusLine"),
-        (b"", "TimeoutError"),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}", "status 503 {}"),
+        (b"rubbish\r\n", "no answer of HTTP"),
+        (b"", "no answer in time"),
     ],
 )
 def test_any_other_answer_is_1(answer: bytes, told: str) -> None:
@@ -308,4 +309,8 @@ def test_any_other_answer_is_1(answer: bytes, told: str) -> None:
         found = pdp("healthcheck", "--url", f"http://127.0.0.1:{listener.getsockname()[1]}")
         over.set()
         thread.join()
-    assert (found.code, found.err) == (1, f"not ready: {told}\n")
+    assert (found.code, found.err[:10], told.lower() in found.err.lower()) == (
+        1,
+        "not ready:",
+        True,
+    )

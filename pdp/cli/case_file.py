@@ -16,10 +16,10 @@ from pdp.cli.yaml_text import member, parse_yaml
 from pdp.config import decode, unknown_keys
 from pdp.errors import ConfigurationError, Problem, RequestError
 from pdp.model import Reason
-from pdp.runtime.sources import read_file
+from pdp.runtime.sources import CASES, read_file
 from pdp.surfaces.questions import QuestionBody, parse_body
 
-FILE: Final = "cases.yaml"
+FILE: Final = CASES
 _SHAPE: Final = "write a list of cases, or a mapping with `now` and `cases`"
 _ASKED: Final = ("action", "resource", "subject", "context")
 

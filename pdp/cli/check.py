@@ -5,18 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from pdp.cli.directory import downgrade, load_leniently
 from pdp.cli.options import Config, Directory, policy_directory
+from pdp.cli.policy_files import read_policy_files
 from pdp.cli.problems import Format, show, show_github, show_json, show_sarif
 from pdp.cli.terminal import say
-from pdp.config import parse_toml
 from pdp.errors import ConfigurationError, Problem, Severity
-from pdp.policy.settings import CASBIN_PAIR, LayerSettings
 from pdp.policy.snapshot import Snapshot, check_deeply
-from pdp.runtime.sources import SETTINGS, read_file, read_policy
+from pdp.runtime.load import Loaded
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -60,17 +58,13 @@ def _find(directory: Path, config: Path | None) -> tuple[list[Problem], Snapshot
         if not directory.is_dir():
             raise
         return downgrade(error.problems), None
-    return [*loaded.warnings, *_find_deeply(directory)], loaded.snapshot
+    return [*loaded.warnings, *_find_deeply(loaded)], loaded.snapshot
 
 
-def _find_deeply(directory: Path) -> list[Problem]:
+def _find_deeply(loaded: Loaded) -> list[Problem]:
     """What takes a look at all rules together, in a directory that is known to load."""
-    data, _ = read_file(directory / SETTINGS, SETTINGS)
-    tables, _ = parse_toml(data or b"", SETTINGS)
-    given = msgspec.convert(tables.get("layers", ()), tuple[LayerSettings, ...])
-    layers = given or (CASBIN_PAIR,)
-    names = [name for layer in layers for name in (layer.model, layer.policy)]
-    return check_deeply(read_policy(directory, names)[0], layers)
+    policy = read_policy_files(loaded)
+    return check_deeply(policy.files, policy.settings.layers)
 
 
 def _show(problems: list[Problem], snapshot: Snapshot | None) -> None:

@@ -11,7 +11,8 @@ from pdp.policy.checks import check_calls, check_text
 from pdp.policy.effect import EFFECTS, SUBJECT_PRIORITY, Decision, Effect
 from pdp.policy.layer import Layer, PolicyRow, SubjectRoles
 from pdp.policy.matcher.calls import Call
-from pdp.policy.matcher.compile import Clause, compile_clause, eval_columns
+from pdp.policy.matcher.compile import Clause, compile_clause
+from pdp.policy.matcher.rules import eval_columns
 from pdp.policy.matcher.scope import Scope
 from pdp.policy.matcher.syntax import Expression, parse_expression
 from pdp.policy.matcher.terms import Mode

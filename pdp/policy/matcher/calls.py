@@ -48,15 +48,13 @@ def compile_call(
         raise NameProblem(f"`{name}` takes plain arguments only", "", "not-compilable")
     _check_arity(name, len(arguments), scope)
     depends = frozenset().union(*(d for _, d in arguments))
-    member = _name(node.args[0], scope.request)
-    whole = member in scope.tokens or ast.unparse(node.args[0]) == f"{scope.request}.subject.id"
     call = Call(
         name,
         node,
         column=_name(node.args[-1], scope.policy),
         of_subject=Source.SUBJECT in arguments[0][1],
-        asserts=whole and arguments[0][1] == {Source.SUBJECT},
-        member=member,
+        asserts=is_subject(scope, node.args[0], arguments[0][1]),
+        member=_name(node.args[0], scope.request),
         domain=_name(node.args[-1], scope.request),
     )
     values = [value for value, _ in arguments]
@@ -71,6 +69,14 @@ def compile_call(
             "pattern-from-request",
         )
     return call, _pattern(name, node.args[1], values), depends
+
+
+def is_subject(scope: Scope, node: ast.expr, depends: frozenset[Source]) -> bool:
+    """Whether a role definition is asked about the subject itself, by a token or as its id."""
+    token = _name(node, scope.request) in scope.tokens
+    return depends == {Source.SUBJECT} and (
+        token or ast.unparse(node) == f"{scope.request}.subject.id"
+    )
 
 
 def _check_arity(name: str, given: int, scope: Scope) -> None:
@@ -100,15 +106,24 @@ def _name(node: ast.expr, root: str) -> str | None:
 
 
 def _role(definition: str, values: list[Value], *, asserted: bool) -> Value:
-    """`g(member, role)` or `g(member, role, domain)`; a domain is compared as text."""
+    """`g(member, role)` or `g(member, role, domain)`."""
     member, role, *domains = values
-    domain = domains[0] if domains else lambda _frame, _row: ""
+    held = held_roles(definition, [member, *domains], asserted=asserted)
+    return lambda frame, row: role(frame, row) in held(frame, row)
 
-    def value(frame: Frame, row: Row) -> bool:
+
+def held_roles(definition: str, values: list[Value], *, asserted: bool) -> Value:
+    """The roles of a member, in a domain if there is one, which is compared as text."""
+    member, *domains = values
+    if not domains:
+        return lambda frame, row: frame.reach(definition, member(frame, row), "", asserted)
+    (domain,) = domains
+
+    def value(frame: Frame, row: Row) -> Any:
         of = domain(frame, row)
         if not isinstance(of, str | int | float):
             raise Unknown  # no domain's name, and it could be long to write down
-        return role(frame, row) in frame.reach(definition, member(frame, row), str(of), asserted)
+        return frame.reach(definition, member(frame, row), str(of), asserted)
 
     return value
 

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pdp.policy.facts import Source
-from pdp.policy.matcher import terms
+from pdp.policy.matcher import normal, terms
+from pdp.policy.matcher.lookups import columns_of, lookup_of
+from pdp.policy.matcher.normal import Form, Literal
+from pdp.policy.matcher.rules import any_rule, eval_column, eval_columns
 from pdp.policy.matcher.scope import Scope
 from pdp.policy.matcher.syntax import Expression
 from pdp.policy.matcher.terms import Covers, Frame, Mode, Row, Truth
@@ -38,12 +41,14 @@ class Part:
 class Clause:
     """A compiled expression: its truth, its coverage, and what of the question it reads.
 
-    `parts` are the sides of its outermost conjunction, or the whole if it is none.
+    `form` is the same in disjunctive normal form, by which rows are indexed. `parts` are the
+    sides of its outermost conjunction, or the whole if it is none.
     """
 
     truth: Truth
     covers: Covers
     depends: Depends
+    form: Form
     parts: tuple[Part, ...] = ()
 
 
@@ -83,23 +88,51 @@ def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negat
         return _clause(context, rules, node.operand, terms.OPERAND, negated=not negated)
     if isinstance(node, ast.IfExp):
         return _choice(context, rules, node, mode, negated=negated)
-    if (
-        rules is not None
-        and (column := eval_column(context.expression, node, context.scope)) is not None
-    ):
+    column = eval_column(context.expression, node, context.scope)
+    if rules is not None and column is not None:
         context.columns.add(column)
-        compiled, index = rules(mode), context.scope.columns[column]
-        clause = _rule(compiled, index, negated=negated)
-        (part,) = _parts(context, node, clause)
-        own = replace(part, rule=lambda row: compiled[row[index]].parts)
-        return clause if negated else replace(clause, parts=(own,))
+        return _rule(context, rules(mode), node, column, negated=negated)
+    return _leaf(context, node, mode, negated=negated)
+
+
+def _leaf(context: Context, node: ast.expr, mode: Mode, *, negated: bool) -> Clause:
     value, depends = compile_value(context, node)
-    return _leaf(terms.guarded(value, mode), depends, negated=negated)
-
-
-def _leaf(truth: Truth, depends: Depends, *, negated: bool) -> Clause:
+    truth = terms.guarded(value, mode)
     truth = terms.negation(truth) if negated else truth
-    return Clause(truth, terms.clause_covers(truth, depends), depends)
+    lookup = None if negated or context.problems else lookup_of(context, node)
+    source = context.expression.source(node)
+    return _single(
+        Literal(
+            truth,
+            depends,
+            columns_of(context.scope, node),
+            f"not {source}" if negated else source,
+            lookup,
+        )
+    )
+
+
+def _single(literal: Literal, covers: Covers | None = None) -> Clause:
+    """A literal as a clause by itself."""
+    truth, depends = literal.truth, literal.depends
+    covers = covers or terms.clause_covers(truth, depends)
+    return Clause(truth, covers, depends, normal.form_of(literal))
+
+
+def _opaque(context: Context, node: ast.expr, clause: Clause, *, negated: bool) -> Form:
+    """A clause that is not taken apart; a row's own rules may read any column."""
+    source = context.expression.source(node)
+    rules = bool(eval_columns(context.expression, context.scope, node))
+    columns = range(len(context.scope.columns)) if rules else columns_of(context.scope, node)
+    return normal.form_of(
+        Literal(
+            clause.truth,
+            clause.depends,
+            frozenset(columns),
+            f"not ({source})" if negated else source,
+            opaque=True,
+        )
+    )
 
 
 def _junction(
@@ -116,17 +149,28 @@ def _junction(
         _clause(context, rules, side, m, negated=negated)
         for side, m in zip(node.values, modes, strict=True)
     ]
-    conjunction = conjunction is not negated
-    truth = (terms.all_of if conjunction else terms.any_of)([side.truth for side in sides])
-    depends = frozenset[Source]().union(*(side.depends for side in sides))
     parts: tuple[Part, ...] = ()
     if conjunction and not negated:
         pairs = zip(node.values, sides, strict=True)
         parts = tuple(part for n, side in pairs for part in _parts(context, n, side))
+    clause = _joined(sides, conjunction=conjunction is not negated)
+    if not clause.form:
+        clause = replace(clause, form=_opaque(context, node, clause, negated=negated))
+    return replace(clause, parts=parts)
+
+
+def _joined(sides: list[Clause], *, conjunction: bool) -> Clause:
+    """The sides as one clause; without a form if that would be too long."""
+    truth = (terms.all_of if conjunction else terms.any_of)([side.truth for side in sides])
+    depends = frozenset[Source]().union(*(side.depends for side in sides))
+    forms, form = [side.form for side in sides], Form()
+    if not normal.too_many(forms, conjunction=conjunction):
+        form = (normal.both if conjunction else normal.either)(forms)
     if depends <= {Source.RESOURCE}:
-        return Clause(truth, terms.clause_covers(truth, depends), depends, parts)
+        form = normal.speaking(form) if depends else form
+        return Clause(truth, terms.clause_covers(truth, depends), depends, form)
     join = terms.both_cover if conjunction else terms.any_covers
-    return Clause(truth, join([side.covers for side in sides]), depends, parts)
+    return Clause(truth, join([side.covers for side in sides]), depends, form)
 
 
 def _choice(
@@ -137,11 +181,15 @@ def _choice(
     otherwise = _clause(context, rules, node.orelse, mode, negated=negated)
     truth = terms.choice(test.truth, then.truth, otherwise.truth)
     depends = test.depends | then.depends | otherwise.depends
-    return Clause(truth, terms.clause_covers(truth, depends), depends)
+    clause = Clause(truth, terms.clause_covers(truth, depends), depends, Form())
+    return replace(clause, form=_opaque(context, node, clause, negated=negated))
 
 
-def _rule(rules: Mapping[str, Clause], index: int, *, negated: bool) -> Clause:
+def _rule(
+    context: Context, rules: Mapping[str, Clause], node: ast.expr, column: str, *, negated: bool
+) -> Clause:
     """`eval(p.rule)`: what the row's own text says, compiled once for each distinct text."""
+    index = context.scope.columns[column]
     depends = frozenset[Source]().union(*(rule.depends for rule in rules.values()))
 
     def truth(frame: Frame, row: Row) -> bool | None:
@@ -152,27 +200,12 @@ def _rule(rules: Mapping[str, Clause], index: int, *, negated: bool) -> Clause:
 
     if negated:
         negative = terms.negation(truth)
-        return Clause(negative, terms.clause_covers(negative, depends), depends)
-    return Clause(truth, covers, depends)
-
-
-def eval_column(expression: Expression, node: ast.AST, scope: Scope) -> str | None:
-    """The policy column that `eval(p.column)` names, if `node` is such a call, to the letter.
-
-    Casbin finds it by its text: with a blank inside it fails at every request.
-    """
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
-        return None
-    if node.func.id != "eval" or len(node.args) != 1 or node.keywords:
-        return None
-    argument = node.args[0]
-    if not (isinstance(argument, ast.Attribute) and isinstance(argument.value, ast.Name)):
-        return None
-    written = expression.source(node) == f"eval({scope.policy}.{argument.attr})"
-    return argument.attr if written and argument.attr in scope.columns else None
-
-
-def eval_columns(expression: Expression, scope: Scope) -> list[str]:
-    """Every column that the expression evaluates as a rule, once each."""
-    found = (eval_column(expression, node, scope) for node in ast.walk(expression.tree))
-    return sorted({column for column in found if column})
+        clause = Clause(negative, terms.clause_covers(negative, depends), depends, ())
+    else:
+        forms = {text: rule.form for text, rule in rules.items()}
+        clause = Clause(truth, covers, depends, any_rule(forms, index, column))
+    if not clause.form:
+        clause = replace(clause, form=_opaque(context, node, clause, negated=negated))
+    (part,) = _parts(context, node, clause)
+    own = replace(part, rule=lambda row: rules[row[index]].parts)
+    return clause if negated else replace(clause, parts=(own,))

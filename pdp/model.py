@@ -8,6 +8,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
+import msgspec
+
 Properties = Mapping[str, Any]
 NO_PROPERTIES: Final[Properties] = MappingProxyType({})
 
@@ -97,8 +99,7 @@ class Action:
     properties: Properties = field(default_factory=_none)
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """One canonical question: may this subject do this action on this resource?
 
     `subject` is whom the asker names, if anybody. `vouched` says that the asker may speak for
@@ -107,7 +108,7 @@ class Query:
 
     action: Action
     resource: Entity
-    context: Properties = field(default_factory=_none)
+    context: Properties = NO_PROPERTIES
     subject: Entity | None = None
     vouched: bool = False
 
@@ -173,8 +174,7 @@ class Rejected:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """Where a policy row stands; its text form is `file:line`."""
 
     file: str
@@ -184,8 +184,7 @@ class Rule:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The structured answer: outcome and reason, and what they rest on.
 
     `roles` are all roles the subject holds, inherited ones included, sorted. `revision` names

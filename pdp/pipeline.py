@@ -12,7 +12,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from pdp.model import (
     ANONYMOUS,
@@ -55,8 +57,7 @@ def decide(query: Query, identity: Identity | Rejected, snapshot: Snapshot, now:
     return entered if isinstance(entered, Verdict) else question.conclude(identity, entered)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """A query put to one snapshot at one time, in Unix seconds."""
 
     query: Query
@@ -65,7 +66,8 @@ class Question:
 
     def enter(self) -> Verdict | Ground | None:
         """Step 2: a verdict, or a refusal that must wait lest it reveal, or None."""
-        refusal = first_refusal(self.snapshot.early_guards, self.facts(ANONYMOUS))
+        guards = self.snapshot.early_guards
+        refusal = first_refusal(guards, self.facts(ANONYMOUS)) if guards else None
         if refusal is None or self._waits(refusal):
             return refusal
         return self._verdict(Outcome.FORBIDDEN, refusal)
@@ -77,14 +79,14 @@ class Question:
         facts = self.facts(identity)
         if identity.authenticated and self.snapshot.names_a_role(identity, facts):
             return self._verdict(Outcome.UNAUTHENTICATED, Ground(Reason.TOKEN_INVALID))
-        known = Verdict(Outcome.ALLOW, Reason.GRANTED, identity, self.snapshot.roles(facts))
+        known = identity, self.snapshot.roles(facts)
         if identity.authenticated and self._named_another(identity):
-            return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), known)
+            return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), *known)
         ground = waiting or first_refusal(self.snapshot.late_guards, facts)
         ground = ground or self.grant(identity, facts)
         if ground.allows:
-            return self._verdict(Outcome.ALLOW, ground, known)
-        return self._verdict(*self._refuse(identity, facts, ground), known)
+            return self._verdict(Outcome.ALLOW, ground, *known)
+        return self._verdict(*self._refuse(identity, facts, ground), *known)
 
     def facts(self, identity: Identity) -> Facts:
         """What is known when `identity` asks."""
@@ -134,16 +136,16 @@ class Question:
         guards = (*self.snapshot.early_guards, *self.snapshot.late_guards)
         return first_refusal(guards, facts) is None and other.grant(identity, facts).allows
 
-    def _verdict(self, outcome: Outcome, ground: Ground, known: Verdict | None = None) -> Verdict:
-        return Verdict(
-            outcome=outcome,
-            reason=ground.reason,
-            identity=known.identity if known else None,
-            roles=known.roles if known else (),
-            layer=ground.layer.name if ground.layer else None,
-            rule=ground.rule,
-            revision=self.snapshot.revision,
-        )
+    def _verdict(
+        self,
+        outcome: Outcome,
+        ground: Ground,
+        identity: Identity | None = None,
+        roles: tuple[str, ...] = (),
+    ) -> Verdict:
+        layer = ground.layer.name if ground.layer else None
+        revision = self.snapshot.revision
+        return Verdict(outcome, ground.reason, identity, roles, layer, ground.rule, revision)
 
 
 _NOT_GRANTED = Ground(Reason.NOT_GRANTED)

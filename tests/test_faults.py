@@ -15,6 +15,7 @@ import pytest
 import support
 from support import Running, token
 
+from pdp.policy.index.build import Index, Indexes
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.sources import MAX_FILE_BYTES, read_file, read_policy
 
@@ -32,14 +33,17 @@ def fail(*_: object) -> Any:
     raise ZeroDivisionError("the secret of a bug")
 
 
-def broken_matcher(snapshot: Snapshot, name: str) -> Snapshot:
-    """A snapshot one of whose layers has a bug in its compiled matcher."""
+class BrokenIndex(Index):
+    first = fail
+
+
+def broken_index(snapshot: Snapshot, name: str) -> Snapshot:
+    """A snapshot one of whose layers has a bug in its index."""
+    broken = Indexes(BrokenIndex(), BrokenIndex(), BrokenIndex())
 
     def spoil(layers: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(
-            dataclasses.replace(layer, clause=dataclasses.replace(layer.clause, truth=fail))
-            if layer.name == name
-            else layer
+            dataclasses.replace(layer, indexes=broken) if layer.name == name else layer
             for layer in layers
         )
 
@@ -55,7 +59,7 @@ def broken_matcher(snapshot: Snapshot, name: str) -> Snapshot:
 async def test_a_bug_in_any_layer_is_a_503_and_one_line(
     server: Running, layer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.service.snapshot = broken_matcher(server.service.snapshot, layer)
+    server.service.snapshot = broken_index(server.service.snapshot, layer)
     bearer = {"Authorization": f"Bearer {token('alice')}"}
     response, body = await server.ask("GET", "/authz/forward", headers=FORWARD | bearer)
     assert response.status == 503

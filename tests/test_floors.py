@@ -22,14 +22,20 @@ FLOORS = {
     "errors": 1,
     "config": 1,
     "strict_json": 1,
+    "gently": 1,
 }
 PURE = 3  # the highest floor that opens no file or socket, reads no clock and does not log
 IMPURE = {"aiohttp", "asyncio", "logging", "os", "pathlib", "socket", "subprocess", "time", "io"}
 # What decides, on floors 1 to 3, stays small enough to be read in a day; comments and docstrings
-# are not counted. What explains policies and their problems to people is counted apart.
-MOST_CODE_THAT_DECIDES = 4_000
+# are not counted. What explains policies and their problems to people is counted apart, and so is
+# what proves that a regular expression is harmless, or hands it to an engine for which all are.
+MOST_CODE_THAT_DECIDES = 4_900
 MOST_CODE_THAT_TELLS = 1_800
+MOST_CODE_THAT_PROVES = 500
 TELLING = ("policy/checks/", "policy/explain.py", "policy/near_misses.py")
+PROVING = tuple(
+    f"policy/matcher/{name}.py" for name in ("automaton", "backtracking", "characters", "linear")
+)
 LONGEST_FILE = 250
 LONGEST_FUNCTION = 45
 
@@ -144,8 +150,10 @@ def code_lines(path: Path) -> int:
 def test_the_lower_floors_stay_readable() -> None:
     lower = [path for path in FILES if floor(path) <= PURE and code_lines(path) > 1]
     telling = [path for path in lower if str(path.relative_to(ROOT)).startswith(TELLING)]
-    told = sum(map(code_lines, telling))
+    proving = [path for path in lower if str(path.relative_to(ROOT)).startswith(PROVING)]
+    told, proven = sum(map(code_lines, telling)), sum(map(code_lines, proving))
     assert told <= MOST_CODE_THAT_TELLS
-    assert sum(map(code_lines, lower)) - told <= MOST_CODE_THAT_DECIDES
+    assert proven <= MOST_CODE_THAT_PROVES
+    assert sum(map(code_lines, lower)) - told - proven <= MOST_CODE_THAT_DECIDES
     assert statistics.median(path.read_text().count("\n") for path in lower) <= 130
     assert (ROOT / "pipeline.py").read_text().count("\n") <= 160

@@ -9,6 +9,7 @@ import typer
 
 from pdp.cli.directory import downgrade, load_leniently
 from pdp.cli.options import Config, Directory, policy_directory
+from pdp.cli.plan import plan_lines
 from pdp.cli.policy_files import read_policy_files
 from pdp.cli.problems import Format, show, show_github, show_json, show_sarif
 from pdp.cli.terminal import say
@@ -28,6 +29,9 @@ def check(
     format_: Annotated[
         Format, typer.Option("--format", help="How to write problems down.")
     ] = Format.TEXT,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show how each layer finds its rules.")
+    ] = False,
 ) -> None:
     """Find every problem of a policy directory.
 
@@ -36,6 +40,8 @@ def check(
 
     pdp check policies --strict
     """
+    if plan and format_ is not Format.TEXT:
+        raise typer.BadParameter("`--plan` is written as text only")
     place = policy_directory(directory)
     problems, snapshot = _find(place, config)
     if format_ is Format.JSON:
@@ -46,6 +52,7 @@ def check(
         show_sarif(problems, place, config)
     else:
         _show(problems, snapshot)
+        _show_plan(snapshot if plan else None)
     if any(strict or problem.severity is Severity.ERROR for problem in problems):
         raise typer.Exit(1)
 
@@ -76,6 +83,13 @@ def _show(problems: list[Problem], snapshot: Snapshot | None) -> None:
         return
     layers, rules = len(snapshot.layers), sum(len(layer.rows) for layer in snapshot.layers)
     say(("no problems", "bold green"), f": {count(layers, 'layer')}, {count(rules, 'rule')}")
+
+
+def _show_plan(snapshot: Snapshot | None) -> None:
+    for layer in snapshot.layers if snapshot else ():
+        say("")
+        for line in plan_lines(layer):
+            say(*line)
 
 
 def count(number: int, noun: str) -> str:

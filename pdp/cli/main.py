@@ -22,6 +22,7 @@ _MODULES: Final = {
     "check": "check",
     "test": "test",
     "explain": "explain",
+    "bench": "bench",
     "token": "token",
     "serve": "start",
     "healthcheck": "healthcheck",

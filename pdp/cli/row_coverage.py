@@ -8,7 +8,7 @@ lies on the shortest way to a role that a matching rule asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,8 +16,10 @@ from pdp.cli.case_file import Case
 from pdp.cli.cases import judge
 from pdp.cli.policy_files import FileRow
 from pdp.policy.effect import Decision
-from pdp.policy.layer import Layer, PolicyRow
-from pdp.policy.matcher.terms import Frame, Row
+from pdp.policy.facts import Facts
+from pdp.policy.layer import Layer, Ruling
+from pdp.policy.matcher.terms import Frame
+from pdp.policy.rows import PolicyRow
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.load import Loaded
 
@@ -72,14 +74,20 @@ def _watched(snapshot: Snapshot, seen: _Seen) -> Snapshot:
 
 
 def _noting(layer: Layer, seen: _Seen) -> Layer:
-    truth = layer.clause.truth
+    return _Watched(**{f.name: getattr(layer, f.name) for f in fields(layer)}, seen=seen)
 
-    def noting(frame: Frame, row: Row) -> bool | None:
-        if not seen or seen[-1][1] is not frame:
-            seen.append((layer, frame))
-        return truth(frame, row)
 
-    return replace(layer, clause=replace(layer.clause, truth=noting))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Watched(Layer):
+    """A layer that notes what it is asked."""
+
+    seen: _Seen
+
+    def judge(self, facts: Facts) -> Ruling:
+        frame = self.frame(facts)
+        if not self.seen or self.seen[-1][1] is not frame:
+            self.seen.append((self, frame))
+        return Layer.judge(self, facts)
 
 
 def _matters(frame: Frame, first: Frame, snapshot: Snapshot) -> bool:
@@ -100,15 +108,14 @@ def _touched(layer: Layer, row: PolicyRow, frame: Frame) -> Iterator[Place]:
         graph = layer.graphs[definition]
         asserted = frame.asserted_in(definition, domain) if asserts else ()
         for one, other in pairwise(graph.path(member, role, domain, asserted)):
-            if (domain, one, other) in graph.lines:
-                yield layer.file, graph.lines[domain, one, other]
+            if line := graph.line(domain, one, other):
+                yield layer.file, line
 
 
-@dataclass(slots=True)
 class _Witness(Frame):
     """A frame that remembers which roles it was asked for and found."""
 
-    held: list[tuple[_Asked, str]] = field(default_factory=list)
+    held: list[tuple[_Asked, str]] = []  # noqa: RUF012 - msgspec makes one for each
 
     def reach(self, definition: str, name: str, domain: str, asserted: bool) -> Any:
         reached = Frame.reach(self, definition, name, domain, asserted)

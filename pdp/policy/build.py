@@ -8,8 +8,11 @@ from dataclasses import replace
 from pdp.config import suggest
 from pdp.errors import Problem, Severity
 from pdp.policy.checks import check_calls, check_text
+from pdp.policy.checks.matching import check_matching
+from pdp.policy.checks.scans import check_scans
 from pdp.policy.effect import EFFECTS, SUBJECT_PRIORITY, Decision, Effect
-from pdp.policy.layer import Layer, PolicyRow, SubjectRoles
+from pdp.policy.index.build import build_indexes
+from pdp.policy.layer import Layer, SubjectRoles
 from pdp.policy.matcher.calls import Call
 from pdp.policy.matcher.compile import Clause, compile_clause
 from pdp.policy.matcher.rules import eval_columns
@@ -18,7 +21,9 @@ from pdp.policy.matcher.syntax import Expression, parse_expression
 from pdp.policy.matcher.terms import Mode
 from pdp.policy.matcher.values import Context
 from pdp.policy.order import by_priority, by_subject_depth
-from pdp.policy.roles import WITH_DOMAIN, RoleGraph, build_graph
+from pdp.policy.role_patterns import build_roles
+from pdp.policy.roles import WITH_DOMAIN, RoleGraph
+from pdp.policy.rows import PolicyRow
 from pdp.policy.shape import LayerText
 from pdp.policy.template import DEFAULTS, Template, compile_template
 from pdp.policy.text import Definition, PolicyText, Row, Span
@@ -28,7 +33,7 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
     """The layer that `text` describes; None if any problem is an error."""
     problems = check_text(text)
     templates, found = _templates(text, settings_file)
-    problems += found
+    problems += found + check_matching(text, settings_file)
     # A bad row does not keep the matcher from being judged: all problems are told at once.
     if any(_is_error(p) and p.file != text.policy.file for p in problems):
         return None, problems
@@ -42,11 +47,15 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
     problems += found + check_calls(text, context.calls)
     if any(_is_error(p) for p in problems):
         return None, problems
-    return _assemble(text, templates, clause, context), problems
+    layer = _assemble(text, templates, clause, context)
+    found = check_scans(layer, text.settings)
+    return None if found else layer, problems + found
 
 
 def _without_bad_rows(text: LayerText, problems: Iterable[Problem]) -> LayerText:
     bad = {problem.line for problem in problems if problem.file == text.policy.file}
+    if not bad:
+        return text
     rows = tuple(row for row in text.policy.rows if row.line not in bad)
     return replace(text, policy=PolicyText(text.policy.file, rows))
 
@@ -72,9 +81,11 @@ def _assemble(
         clause=clause,
         templates=tuple(templates[token] for token in text.tokens),
         rows=rows,
+        indexes=build_indexes(clause, effect, rows, graphs, coverage=True),
         graphs=graphs,
         subject_roles=_subject_roles(text, context.calls),
         role_names=_role_names(context.calls, graphs),
+        role_patterns=_role_patterns(context.calls, graphs),
     )
 
 
@@ -181,21 +192,27 @@ def _rows(text: LayerText, effect: Effect) -> tuple[PolicyRow, ...]:
         rows = by_subject_depth(text, rows)
     if "priority" in text.columns:
         rows = by_priority(text, rows)
-    return tuple(
-        PolicyRow(row.values, Decision(text.column(row, "eft") or "allow"), row.line)
-        for row in rows
-    )
+    if "eft" not in text.columns:
+        return tuple([PolicyRow(row.values, Decision.ALLOW, row.line) for row in rows])
+    place, decisions = text.columns.index("eft"), {str(d): d for d in Decision}
+    return tuple([PolicyRow(row.values, decisions[row.values[place]], row.line) for row in rows])
 
 
 def _graphs(text: LayerText) -> dict[str, RoleGraph]:
+    settings = text.settings
     return {
-        definition: build_graph(_links(text, definition), has_domain=places in WITH_DOMAIN)
+        definition: build_roles(
+            _links(text, definition),
+            has_domain=places in WITH_DOMAIN,
+            match=settings.role_matching.get(definition),
+            match_domain=settings.domain_matching.get(definition),
+        )
         for definition, places in text.roles.items()
     }
 
 
 def _links(text: LayerText, definition: str) -> Iterable[tuple[tuple[str, ...], int]]:
-    return ((r.values, r.line) for r in text.policy.rows if r.ptype == definition)
+    return ((row.values, row.line) for row in text.policy.by_type.get(definition, ()))
 
 
 def _subject_roles(text: LayerText, calls: Iterable[Call]) -> tuple[SubjectRoles, ...]:
@@ -212,5 +229,14 @@ def _subject_roles(text: LayerText, calls: Iterable[Call]) -> tuple[SubjectRoles
 
 
 def _role_names(calls: Iterable[Call], graphs: Mapping[str, RoleGraph]) -> frozenset[str]:
+    return frozenset[str]().union(*(graph.names() for graph in _of_subject(calls, graphs)))
+
+
+def _role_patterns(calls: Iterable[Call], graphs: Mapping[str, RoleGraph]) -> tuple[RoleGraph, ...]:
+    return tuple(graph for graph in _of_subject(calls, graphs) if not graph.listed)
+
+
+def _of_subject(calls: Iterable[Call], graphs: Mapping[str, RoleGraph]) -> Iterable[RoleGraph]:
+    """The role definitions that the matcher asks about the subject."""
     asked = {call.name for call in calls if call.of_subject and call.name in graphs}
-    return frozenset[str]().union(*(graphs[name].names() for name in asked))
+    return [graphs[name] for name in sorted(asked)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from pdp.model import Reason, Rule
 from pdp.policy.effect import Decision
@@ -11,8 +12,7 @@ from pdp.policy.facts import Facts
 from pdp.policy.layer import Layer
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(msgspec.Struct, frozen=True):
     """What a verdict rests on: its reason, and the layer and rule that gave it, if one did."""
 
     reason: Reason

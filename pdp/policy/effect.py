@@ -36,6 +36,16 @@ class Effect:
         return self.otherwise is not Decision.ALLOW or self.needs_allow
 
     @property
+    def ordered(self) -> bool:
+        """Whether the first row that matches determines, whatever it decides."""
+        return len(self.final) > 1
+
+    @property
+    def heeds_allow(self) -> bool:
+        """Whether a matched allow row changes anything."""
+        return Decision.ALLOW in self.final or self.needs_allow
+
+    @property
     def honours_deny(self) -> bool:
         """Whether a matched deny row changes anything."""
         return Decision.DENY in self.final

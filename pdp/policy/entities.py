@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from types import MappingProxyType
 from typing import Any
 
@@ -49,5 +50,5 @@ def read_entities(data: bytes, file: str = FILE) -> tuple[Entities, list[Problem
         if (entity.type, entity.id) in found:
             message = f"entry {index}: `{entity.type}` `{entity.id}` stands twice"
             problems.append(Problem(file, None, "duplicate-entity", message))
-        found[entity.type, entity.id] = MappingProxyType(entity.properties)
+        found[intern(entity.type), entity.id] = MappingProxyType(entity.properties)
     return found, problems

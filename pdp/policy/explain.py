@@ -117,6 +117,6 @@ def _paths(layer: Layer, frame: Frame, place: SubjectRoles) -> Iterator[RolePath
         steps = (
             RoleStep(one, other, f"{layer.file}:{line}" if line else None)
             for one, other in pairwise(graph.path(member, role, domain, asserted))
-            for line in (graph.lines.get((domain, one, other)),)
+            for line in (graph.line(domain, one, other),)
         )
         yield RolePath(layer.name, role, domain, tuple(steps))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from pdp.model import ANONYMOUS, Entity, Identity, Method, Properties, Query
+import msgspec
+
+from pdp.model import ANONYMOUS, NO_PROPERTIES, Identity, Method, Properties, Query
 
 Entities = Mapping[tuple[str, str], Properties]
 
@@ -27,8 +28,7 @@ class Source(StrEnum):
     CONTEXT = "context"
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """One entity as known: `sources` hold its properties, the most trusted first."""
 
     type: str
@@ -41,22 +41,6 @@ class Known:
             if name in source:
                 return source[name]
         raise Unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything that templates and matchers can reach.
-
-    `asserted` are roles that come with the request: (role, domain), None being every domain.
-    """
-
-    subject: Known
-    resource: Known
-    action: Known
-    context: Properties
-    asserted: tuple[tuple[str, str | None], ...]
-    now: float
-    frames: dict[str, Any] = field(default_factory=dict, compare=False)  # each layer's view, kept
 
 
 class Instant(str):
@@ -72,6 +56,28 @@ class Instant(str):
         instant = cls(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
         instant.moment = moment
         return instant
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Everything that templates and matchers can reach.
+
+    `context` lacks the time, of which `moment` is the one that the asker may state. `asserted`
+    are roles that come with the request: (role, domain), None being every domain.
+    """
+
+    subject: Known
+    resource: Known
+    action: Known
+    context: Properties
+    asserted: tuple[tuple[str, str | None], ...]
+    now: float
+    moment: Instant | None = None
+    frames: dict[str, Any] = {}  # each layer's view, kept
+
+    @property
+    def time(self) -> Instant:
+        """The fact `context.time`, made only where somebody asks."""
+        return self.moment or Instant.at(self.now)
 
 
 _PARTS: Final[Mapping[str, Callable[[datetime], int]]] = MappingProxyType(
@@ -107,36 +113,46 @@ def gather(
     Precedence of properties: token claims, `entities`, the request; where the asker vouches,
     the request comes before `entities`, and only then has it properties of the subject.
     """
-    named = query.subject.properties if query.subject and query.vouched else {}
-    own = named if identity is not ANONYMOUS else {}
-    subject = Entity(identity.type, identity.id, own)
+    vouched, subject = query.vouched, query.subject
+    own = NO_PROPERTIES
+    if vouched and subject is not None and identity is not ANONYMOUS:
+        own = subject.properties
+    given = query.context.get("time") if vouched else None
+    what = query.resource
     return Facts(
-        subject=_known(subject, entities, query.vouched, identity.claims),
-        resource=_known(query.resource, entities, query.vouched),
-        action=Known("", query.action.name, (query.action.properties,)),
-        context=_context(query, now),
-        asserted=_asserted(identity, authenticated_role),
-        now=now,
+        _known(identity.type, identity.id, own, entities, vouched, identity.claims),
+        _known(what.type, what.id, what.properties, entities, vouched),
+        Known("", query.action.name, (query.action.properties,)),
+        query.context,
+        _asserted(identity, authenticated_role),
+        now,
+        given if isinstance(given, Instant) else None,
     )
 
 
+NOBODY: Final = Facts(Known("", ""), Known("", ""), Known("", ""), {}, (), 0.0)
+
+
 def _known(
-    entity: Entity, entities: Entities, vouched: bool, claims: Properties | None = None
+    type_: str,
+    id_: str,
+    properties: Properties,
+    entities: Entities,
+    vouched: bool,
+    claims: Properties = NO_PROPERTIES,
 ) -> Known:
-    stored = entities.get((entity.type, entity.id))
-    order = (entity.properties, stored) if vouched else (stored, entity.properties)
-    return Known(entity.type, entity.id, tuple(s for s in (claims, *order) if s))
-
-
-def _context(query: Query, now: float) -> Properties:
-    """The asker's facts with the PDP's own clock, unless the asker may say what time it is."""
-    given = query.context.get("time") if query.vouched else None
-    return {**query.context, "time": given if isinstance(given, Instant) else Instant.at(now)}
+    stored = entities.get((type_, id_), NO_PROPERTIES) if entities else NO_PROPERTIES
+    if not stored and not claims:  # as it mostly is
+        return Known(type_, id_, (properties,))
+    order = (properties, stored) if vouched else (stored, properties)
+    return Known(type_, id_, (claims, *order))
 
 
 def _asserted(
     identity: Identity, authenticated_role: str | None
 ) -> tuple[tuple[str, str | None], ...]:
+    if not identity.roles and not authenticated_role:
+        return ()
     roles: list[tuple[str, str | None]] = [(r, identity.domain or "") for r in identity.roles]
     if authenticated_role and identity.method is not Method.NONE:
         roles.append((authenticated_role, None))

@@ -6,26 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
+
 from pdp.model import Rule
 from pdp.policy.effect import Decision, Effect
 from pdp.policy.facts import Facts, Source
+from pdp.policy.index.build import Indexes
 from pdp.policy.matcher.compile import Clause
-from pdp.policy.matcher.terms import Cover, Frame
+from pdp.policy.matcher.terms import Frame
 from pdp.policy.roles import RoleGraph
+from pdp.policy.rows import PolicyRow
 from pdp.policy.template import UNFILLED, Template
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRow:
-    """One rule: its values, what it decides, and the line it stands in."""
-
-    values: tuple[str, ...]
-    decision: Decision
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
+class Ruling(msgspec.Struct, frozen=True):
     """What a layer says and the rule that determined it, if one did."""
 
     decision: Decision
@@ -60,9 +54,11 @@ class Layer:
     clause: Clause
     templates: tuple[Template, ...]
     rows: tuple[PolicyRow, ...]
+    indexes: Indexes
     graphs: Mapping[str, RoleGraph]
     subject_roles: tuple[SubjectRoles, ...]
     role_names: frozenset[str]  # that a subject could be taken for, by its name
+    role_patterns: tuple[RoleGraph, ...] = ()  # and where roles are patterns, which no list has
 
     @property
     def depends(self) -> frozenset[Source]:
@@ -83,30 +79,24 @@ class Layer:
         INVARIANT: a row whose match is unknown denies if it is a deny row, and is passed over
         if it is an allow row.
         """
-        frame, truth, final = self.frame(facts), self.clause.truth, self.effect.final
-        allowed: PolicyRow | None = None
-        for row in self.rows:
-            matched = truth(frame, row.values)
-            if matched is False or (matched is None and row.decision is not Decision.DENY):
-                continue
-            if row.decision in final:
-                return Ruling(row.decision, Rule(self.file, row.line))
-            if allowed is None and row.decision is Decision.ALLOW:
-                allowed = row
-        return self._at_end(allowed)
+        frame, indexes, effect, end = self.frame(facts), self.indexes, self.effect, len(self.rows)
+        denied = indexes.denies.first(frame, end)
+        if denied < end and not effect.ordered:
+            return Ruling(Decision.DENY, self._rule(denied))
+        allowed = indexes.allows.first(frame, denied)
+        if allowed < denied:
+            return Ruling(Decision.ALLOW, self._rule(allowed))
+        if denied < end:
+            return Ruling(Decision.DENY, self._rule(denied))
+        return SILENCE if effect.needs_allow else Ruling(effect.otherwise)
 
-    def _at_end(self, allowed: PolicyRow | None) -> Ruling:
-        if not self.effect.needs_allow:
-            return Ruling(self.effect.otherwise)
-        return Ruling(self.effect.otherwise, Rule(self.file, allowed.line)) if allowed else SILENCE
+    def _rule(self, position: int) -> Rule:
+        return Rule(self.file, self.rows[position].line)
 
     def covers(self, facts: Facts) -> bool:
-        """Whether some row speaks of this resource, for whatever subject and action.
-
-        INVARIANT: all rows are looked at, lest the time tell which resources exist.
-        """
-        frame, covers = self.frame(facts), self.clause.covers
-        return Cover.YES in [covers(frame, row.values) for row in self.rows]
+        """Whether some row speaks of this resource, for whatever subject and action."""
+        end = len(self.rows)
+        return self.indexes.covers.first(self.frame(facts), end) < end
 
     def roles(self, facts: Facts) -> set[str]:
         """Every role that the subject holds here, inherited ones included."""

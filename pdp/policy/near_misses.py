@@ -12,11 +12,12 @@ from typing import Any, Final
 from pdp.policy.effect import Decision
 from pdp.policy.explain import RuleText
 from pdp.policy.facts import Facts, Instant, Source
-from pdp.policy.layer import Layer, PolicyRow
+from pdp.policy.layer import Layer
 from pdp.policy.matcher.compile import Part
 from pdp.policy.matcher.syntax import Expression
 from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame, Row
 from pdp.policy.matcher.values import Context, compile_value
+from pdp.policy.rows import PolicyRow
 from pdp.policy.text import Definition, Span
 
 MOST: Final = 5  # that an explanation lists

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import merge
 
 from pdp.policy.shape import LayerText
 from pdp.policy.text import Row
 
 Name = tuple[str, str]  # (domain, name)
+_RUN = 1 << 12  # numbers that are sorted in one go
 
 
 class RoleCycle(ValueError):
@@ -16,36 +18,51 @@ class RoleCycle(ValueError):
 
 def by_priority(text: LayerText, rows: Sequence[Row]) -> list[Row]:
     """Rules with the smallest `priority` first; rules that share one stay as they stand."""
-    return sorted(rows, key=lambda row: int(text.column(row, "priority") or 0))
+    return _by(rows, lambda row: int(text.column(row, "priority") or 0))
 
 
 def by_subject_depth(text: LayerText, rows: Sequence[Row]) -> list[Row]:
     """Rules of the most specific subjects first, as Casbin's subjectPriority sorts them."""
-    depths = subject_depths(row.values for row in text.policy.rows if row.ptype == "g")
-    return sorted(
-        rows, key=lambda row: depths.get((text.column(row, "dom") or "", row.values[0]), 0)
-    )
+    depths = subject_depths(row.values for row in text.policy.by_type.get("g", ()))
+    return _by(rows, lambda row: depths.get((text.column(row, "dom") or "", row.values[0]), 0))
+
+
+def _by(rows: Sequence[Row], rank: Callable[[Row], int]) -> list[Row]:
+    """`sorted`, in steps that other threads get their turn between."""
+    ranked: dict[int, list[Row]] = {}
+    for row in rows:
+        ranked.setdefault(rank(row), []).append(row)
+    ranks = list(ranked)
+    runs = (sorted(ranks[i : i + _RUN]) for i in range(0, len(ranks), _RUN))
+    return [row for rank in merge(*runs) for row in ranked[rank]]
 
 
 def subject_depths(links: Iterable[Sequence[str]]) -> Mapping[Name, int]:
     """How far each name is from those that are nobody's role; RoleCycle if that never ends.
 
-    The same rounds as pycasbin's `get_subject_hierarchy_map`: a round takes all names that are
-    no role of a name still left.
+    What the rounds of pycasbin's `get_subject_hierarchy_map` come to: a round takes all names
+    that are no role of a name still left, so that a name's depth is its longest way down.
     """
-    edges = [(_name(link, 0), _name(link, 1)) for link in links]
-    left = {name for edge in edges for name in edge}
+    roles: dict[Name, list[Name]] = {}
+    members: dict[Name, int] = {}  # how many are still left of each name
+    for link in links:
+        member, role = _name(link, 0), _name(link, 1)
+        roles.setdefault(member, []).append(role)
+        roles.setdefault(role, [])
+        members[role] = members.get(role, 0) + 1
     depths: dict[Name, int] = {}
-    depth = 0
-    while edges:
-        taken = left - {role for _, role in edges}
-        if not taken:
-            raise RoleCycle
-        depths.update(dict.fromkeys(taken, depth))
-        edges = [edge for edge in edges if edge[0] not in taken]
-        left -= taken
-        depth += 1
-    depths.update(dict.fromkeys(left, depth))
+    depth, level = 0, [name for name in roles if name not in members]
+    while level:
+        above: list[Name] = []
+        for name in level:
+            depths[name] = depth
+            for role in roles[name]:
+                members[role] -= 1
+                if not members[role]:
+                    above.append(role)
+        depth, level = depth + 1, above
+    if len(depths) < len(roles):
+        raise RoleCycle
     return depths
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from pdp.errors import Problem
 from pdp.policy.matcher.functions import compile_key_match2
+from pdp.policy.matcher.regex import pattern_code
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 
@@ -21,6 +22,10 @@ class LayerSettings(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     section: Literal["", "2", "3", "4"] = ""  # "2" judges by r2, p2, e2 and m2
     request: dict[str, str] = {}  # templates of request tokens; others have defaults
+    # Casbin's matching functions, by role definition: what programs set there in code.
+    role_matching: dict[str, str] = {}
+    domain_matching: dict[str, str] = {}
+    scan_limit: Annotated[int, msgspec.Meta(ge=1)] = 10_000  # rules tried one by one, at worst
 
 
 class ConcealmentSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,5 +85,5 @@ def _check_concealment(concealment: ConcealmentSettings, file: str) -> list[Prob
             compile_key_match2(pattern)
         except ValueError as error:
             message = f"`concealment.resources`: `{pattern}` {error}"
-            problems.append(Problem(file, None, "bad-pattern", message))
+            problems.append(Problem(file, None, pattern_code(error), message))
     return problems

@@ -41,7 +41,7 @@ class LayerText:
     @property
     def rules(self) -> tuple[Row, ...]:
         """The rows that this layer judges, as they stand."""
-        return tuple(row for row in self.policy.rows if row.ptype == self.ptype)
+        return self.policy.by_type.get(self.ptype, ())
 
     @property
     def effect(self) -> Effect | None:
@@ -54,6 +54,13 @@ class LayerText:
         """The value of a named field of a rule, or None if the row or the model has none."""
         index = self.columns.index(name) if name in self.columns else len(row.values)
         return row.values[index] if index < len(row.values) else None
+
+    def values(self, name: str) -> frozenset[str]:
+        """Every value that a named field of the rules has."""
+        if name not in self.columns:
+            return frozenset()
+        index = self.columns.index(name)
+        return frozenset(row.values[index] for row in self.rules if index < len(row.values))
 
 
 def read_shape(settings: LayerSettings, model: ModelText, policy: PolicyText) -> LayerText:

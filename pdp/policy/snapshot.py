@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pdp.errors import Problem, Severity
+from pdp.gently import take_apart
 from pdp.model import ANONYMOUS_ID, Identity, Query
 from pdp.policy.build import build_layer
 from pdp.policy.checks import deep_checks
-from pdp.policy.checks.calls import REPEATS_HELP, slow_pattern
 from pdp.policy.entities import FILE as ENTITIES
 from pdp.policy.entities import read_entities
 from pdp.policy.facts import Entities, Facts, Source, gather
@@ -23,7 +23,7 @@ from pdp.policy.settings import (
     check_settings,
 )
 from pdp.policy.shape import LayerText, read_shape
-from pdp.policy.text import decode_text, read_model, read_rows
+from pdp.policy.text import decode_text, read_model, read_policy
 
 Files = Mapping[str, bytes]
 
@@ -80,13 +80,18 @@ class Snapshot:
         held = {role for role, domain in facts.asserted if not domain}
         for layer in self.role_layers:
             held |= layer.roles(facts)
-        return tuple(sorted(held))
+        return tuple(sorted(held)) if held else ()
 
     def names_a_role(self, identity: Identity, facts: Facts) -> bool:
         """Whether an authenticated id could be taken for a role, or for `anonymous`."""
         names = {identity.id}.union(*(layer.subject_names(facts) for layer in self.role_layers))
         prefixes = self.credentialing.role_prefixes
-        return not self.reserved.isdisjoint(names) or any(n.startswith(prefixes) for n in names)
+        patterns = [graph for layer in self.role_layers for graph in layer.role_patterns]
+        return (
+            not self.reserved.isdisjoint(names)
+            or any(name.startswith(prefixes) for name in names)
+            or any(graph.matches_role(name) for graph in patterns for name in names)
+        )
 
 
 def build_snapshot(
@@ -94,7 +99,6 @@ def build_snapshot(
 ) -> tuple[Snapshot | None, list[Problem]]:
     """The snapshot of a policy directory's files; None if any problem is an error."""
     problems = check_settings(settings, settings_file)
-    problems += _check_hidden(settings.concealment, settings_file)
     layers: list[Layer] = []
     for layer_settings in settings.layers:
         layer, found = _read_layer(files, layer_settings, settings_file)
@@ -103,6 +107,7 @@ def build_snapshot(
     entities, found = read_entities(files[ENTITIES]) if ENTITIES in files else ({}, [])
     problems += found
     if any(problem.severity is Severity.ERROR for problem in problems):
+        take_apart(list(layers))
         return None, problems
     guards = [layer for layer in layers if layer.kind == "guard"]
     # Those that ask for no resource come first: one that has to wait must not hide their refusal.
@@ -131,12 +136,6 @@ def revision(files: Files) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _check_hidden(concealment: ConcealmentSettings, file: str) -> list[Problem]:
-    found = [slow_pattern("keyMatch2", pattern) for pattern in concealment.resources]
-    code = "catastrophic-pattern"
-    return [Problem(file, None, code, wrong, REPEATS_HELP) for wrong in found if wrong]
-
-
 def check_deeply(files: Files, layers: Iterable[LayerSettings]) -> list[Problem]:
     """What rules that a snapshot could be built of say twice, in vain or against one another."""
     texts = (_read_text(files, layer)[0] for layer in layers)
@@ -147,7 +146,13 @@ def _read_layer(
     files: Files, settings: LayerSettings, settings_file: str
 ) -> tuple[Layer | None, list[Problem]]:
     text, problems = _read_text(files, settings)
-    return build_layer(text, settings_file) if text else (None, problems)
+    if text is None:
+        return None, problems
+    built = build_layer(text, settings_file)
+    held = [text]
+    del text
+    take_apart(held)  # or a million rows would go in one go, and nothing else could run meanwhile
+    return built
 
 
 def _read_text(files: Files, settings: LayerSettings) -> tuple[LayerText | None, list[Problem]]:
@@ -155,13 +160,10 @@ def _read_text(files: Files, settings: LayerSettings) -> tuple[LayerText | None,
     if settings.model not in files or settings.policy not in files:
         return None, []
     model, problems = decode_text(files[settings.model], settings.model)
-    policy, found = decode_text(files[settings.policy], settings.policy)
+    policy, found = read_policy(files[settings.policy], settings.policy)
     if problems or found:
         return None, problems + found
-    text = read_shape(
-        settings, read_model(model, settings.model), read_rows(policy, settings.policy)
-    )
-    return text, []
+    return read_shape(settings, read_model(model, settings.model), policy), []
 
 
 def _reserved(layers: Iterable[Layer], credentialing: Credentialing) -> frozenset[str]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -44,9 +45,9 @@ _FIXED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled template: its parts in order, and what of the question it depends on."""
+    """A compiled template: what it gives for some facts, and what of the question it reads."""
 
-    parts: tuple[str | Reference, ...]
+    render: Reference
     depends: frozenset[Source]
 
     @property
@@ -55,14 +56,29 @@ class Template:
         only = next(iter(self.depends)) if len(self.depends) == 1 else None
         return None if only is Source.CONTEXT else only
 
-    def render(self, facts: Facts) -> Any:
-        """The token's value: of any type for a lone reference, else text; or UNFILLED."""
+
+def _rendered(parts: tuple[str | Reference, ...]) -> Reference:
+    """How a token is filled: with any value by a lone reference, else with text; or UNFILLED."""
+    if len(parts) == 1 and not isinstance(parts[0], str):
+        reference = parts[0]
+        if isinstance(reference, attrgetter):
+            return reference  # an id is always known
+
+        def alone(facts: Facts) -> Any:
+            try:
+                return reference(facts)
+            except Unknown:
+                return UNFILLED
+
+        return alone
+
+    def joined(facts: Facts) -> Any:
         try:
-            if len(self.parts) == 1 and not isinstance(self.parts[0], str):
-                return self.parts[0](facts)
-            return "".join(p if isinstance(p, str) else _text(p(facts)) for p in self.parts)
+            return "".join(p if isinstance(p, str) else _text(p(facts)) for p in parts)
         except Unknown:
             return UNFILLED
+
+    return joined
 
 
 def _text(value: Any) -> str:
@@ -86,7 +102,7 @@ def compile_template(text: str) -> Template:
             raise ValueError("has a brace without its partner")
         elif piece:
             parts.append(piece)
-    return Template(tuple(parts), frozenset(depends))
+    return Template(_rendered(tuple(parts)), frozenset(depends))
 
 
 def compile_reference(path: list[str]) -> tuple[Source, Reference]:
@@ -95,20 +111,34 @@ def compile_reference(path: list[str]) -> tuple[Source, Reference]:
     if root not in Source.__members__.values():
         raise ValueError(f"`{root}` is none of subject, resource, action, context")
     if root == Source.CONTEXT:
-        return Source.CONTEXT, lambda facts: reduce(step_into, rest, facts.context)
-    known = _KNOWN[root]
+        return Source.CONTEXT, _fact(rest)
     if len(rest) == 1 and rest[0] in _FIXED[root]:
-        return Source(root), _fixed(known, rest[0])
+        return Source(root), _fixed(Source(root), "id" if rest[0] == "name" else rest[0])
     if len(rest) > 1 and rest[0] == "properties":
         return Source(root), read_property(Source(root), rest[1:])
     fixed = ", ".join(f"`{root}.{name}`" for name in _FIXED[root])
     raise ValueError(f"`{'.'.join(path)}` is none of {fixed}, `{root}.properties.NAME`")
 
 
-def _fixed(known: Callable[[Facts], Known], name: str) -> Reference:
-    if name == "type":
-        return lambda facts: known(facts).type
-    return lambda facts: known(facts).id
+def _fact(path: list[str]) -> Reference:
+    """The context fact at `path`, or the whole context."""
+    if not path:
+        return lambda facts: {**facts.context, "time": facts.time}
+    name, *rest = path
+    if name == "time":
+        return lambda facts: reduce(step_into, rest, facts.time)
+
+    def read(facts: Facts) -> Any:
+        value = facts.context.get(name, UNFILLED)
+        if value is UNFILLED:
+            raise Unknown
+        return reduce(step_into, rest, value) if rest else value
+
+    return read
+
+
+def _fixed(source: Source, name: str) -> Reference:
+    return attrgetter(f"{source}.{name}")
 
 
 def read_property(source: Source, path: list[str]) -> Reference:

@@ -7,10 +7,15 @@ Reading is faithful, not strict: what Casbin would silently drop or misread is k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+
+import msgspec
 
 from pdp.errors import Problem
+from pdp.policy.fields import Known, OpenBracket, Values, split_fields
 
 SECTIONS = {
     "request_definition": "r",
@@ -19,8 +24,10 @@ SECTIONS = {
     "policy_effect": "e",
     "matchers": "m",
 }
-_STRUCTURE = re.compile(r"[,\[\]()]")
 _LINE_END = re.compile(r"\r\n|\r|\n")  # a model is read as text, a policy file by bytes
+# No single step over a large file may keep the interpreter from other threads for long.
+_CHUNK = 1 << 15  # bytes or characters
+_SLICE = 1 << 10  # rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,7 @@ class ModelText:
         return found[-1] if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One policy line: its type (`p`, `g2`, …), its values, and the line it stands in."""
 
     ptype: str
@@ -88,65 +94,104 @@ class Row:
     balanced: bool = True  # whether every bracket is closed, and no other
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PolicyText:
     """A policy file as it stands."""
 
     file: str
     rows: tuple[Row, ...]
 
+    @cached_property
+    def by_type(self) -> Mapping[str, tuple[Row, ...]]:
+        """The rows of each type that occurs, as they stand."""
+        found: dict[str, list[Row]] = {}
+        ptype, rows = "", found.setdefault("", [])
+        for row in self.rows:
+            if row.ptype != ptype:  # rows of one type mostly stand together
+                ptype, rows = row.ptype, found.setdefault(row.ptype, [])
+            rows.append(row)
+        return {ptype: tuple(rows) for ptype, rows in found.items() if rows}
+
+    @cached_property
+    def odd_rows(self) -> tuple[Row, ...]:
+        """All rows with a quote, a `#` or a control character, and perhaps some around them."""
+        found: list[Row] = []
+        for start in range(0, len(self.rows), _SLICE):
+            rows = self.rows[start : start + _SLICE]
+            joined = "".join(chain.from_iterable([row.values for row in rows]))
+            if not joined.isprintable() or any(sign in joined for sign in "#\"'"):
+                found += rows
+        return tuple(found)
+
 
 def decode_text(data: bytes, file: str) -> tuple[str, list[Problem]]:
     """`data` as text; a zero-byte file, a byte-order mark and bad UTF-8 are problems."""
-    if not data:
-        return "", [
-            Problem(
-                file, None, "empty-file", "is empty", "a policy without rules holds a comment line"
-            )
-        ]
-    if data.startswith(b"\xef\xbb\xbf"):
-        return "", [
-            Problem(
-                file, 1, "byte-order-mark", "starts with a byte-order mark", "save it without one"
-            )
-        ]
+    if problems := _no_text(data, file):
+        return "", problems
     try:
         return data.decode("utf-8"), []
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return "", [Problem(file, line, "not-utf8", "is not UTF-8", "save it as UTF-8")]
+        return "", [_not_utf8(file, data.count(b"\n", 0, error.start) + 1)]
+
+
+def _no_text(data: bytes, file: str) -> list[Problem]:
+    if not data:
+        help_ = "a policy without rules holds a comment line"
+        return [Problem(file, None, "empty-file", "is empty", help_)]
+    if data.startswith(b"\xef\xbb\xbf"):
+        message = "starts with a byte-order mark"
+        return [Problem(file, 1, "byte-order-mark", message, "save it without one")]
+    return []
+
+
+def _not_utf8(file: str, line: int) -> Problem:
+    return Problem(file, line, "not-utf8", "is not UTF-8", "save it as UTF-8")
+
+
+def read_policy(data: bytes, file: str) -> tuple[PolicyText, list[Problem]]:
+    """What `decode_text` and `read_rows` make of a policy file, without ever holding its text.
+
+    With a problem there are no rows.
+    """
+    if problems := _no_text(data, file):
+        return PolicyText(file, ()), problems
+    rows, known = list[Row](), Known()
+    start, line = 0, 1
+    while start < len(data):
+        end = data.find(b"\n", start + _CHUNK) + 1 or len(data)
+        try:
+            line = _read_chunk(data[start:end].decode("utf-8"), line, rows, known)
+        except UnicodeDecodeError as error:
+            line += data.count(b"\n", start, start + error.start)
+            return PolicyText(file, ()), [_not_utf8(file, line)]
+        start = end
+    return PolicyText(file, tuple(rows)), []
 
 
 def read_rows(text: str, file: str) -> PolicyText:
     """The rows of a policy file; blank lines and lines that begin with `#` are none."""
-    return PolicyText(file, tuple(_rows(text)))
+    rows, known = list[Row](), Known()
+    start, line = 0, 1
+    while start < len(text):
+        end = text.find("\n", start + _CHUNK) + 1 or len(text)
+        line = _read_chunk(text[start:end], line, rows, known)
+        start = end
+    return PolicyText(file, tuple(rows))
 
 
-def _rows(text: str) -> Iterator[Row]:
-    for number, raw in enumerate(text.split("\n"), 1):
-        line = raw.strip()
-        if line and not line.startswith("#"):
-            fields, balanced = _fields(line)
-            yield Row(fields[0], tuple(fields[1:]), number, balanced)
-
-
-def _fields(line: str) -> tuple[list[str], bool]:
-    """Split at the commas that stand outside all brackets, which Casbin does not tell apart."""
-    if "(" not in line and "[" not in line and ")" not in line and "]" not in line:
-        return [field.strip() for field in line.split(",")], True
-    depth, start, fields, balanced = 0, 0, [], True
-    for match in _STRUCTURE.finditer(line):
-        sign = match.group()
-        if sign in "[(":
-            depth += 1
-        elif sign in "])":
-            balanced = balanced and depth > 0
-            depth = max(0, depth - 1)
-        elif not depth:
-            fields.append(line[start : match.start()].strip())
-            start = match.end()
-    fields.append(line[start:].strip())
-    return fields, balanced and not depth
+def _read_chunk(chunk: str, first: int, rows: list[Row], known: Known) -> int:
+    """Append the rows of some whole lines, of which `first` is the first; the last one's number."""
+    number, value = first, Values(known).__getitem__
+    for number, raw in enumerate(chunk.split("\n"), first):
+        try:
+            ptype, *values = map(value, raw.split(","))
+            balanced = True
+        except OpenBracket:
+            fields, balanced = split_fields(raw.strip())
+            ptype, *values = map(known.one, fields)
+        if ptype[:1] != "#" and (ptype or values):
+            rows.append(Row(ptype, tuple(values), number, balanced))
+    return number  # the chunk's last line feed begins the line that the next chunk continues
 
 
 def read_model(text: str, file: str) -> ModelText:

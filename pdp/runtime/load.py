@@ -15,11 +15,12 @@ from pdp.errors import ConfigurationError, Problem, Severity
 from pdp.identity.chain import Authenticator
 from pdp.identity.keys import KeySource
 from pdp.identity.revocation import NONE, Revocations
-from pdp.identity.settings import AuthenticationSettings, check, role_names
+from pdp.identity.settings import AuthenticationSettings, check
 from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
-from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
+from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Callers, load_callers
 from pdp.runtime.keys import key_sources
+from pdp.runtime.making import Known, make_snapshot, policy_files
 from pdp.runtime.revocations import load_revocations
 from pdp.runtime.settings import (
     CallerSettings,
@@ -28,7 +29,7 @@ from pdp.runtime.settings import (
     check_server,
     from_environment,
 )
-from pdp.runtime.sources import SETTINGS, read_file, read_policy
+from pdp.runtime.sources import SETTINGS, read_file
 
 S = TypeVar("S", bound=msgspec.Struct)
 OPERATOR = ("server", "authentication", "callers")
@@ -47,7 +48,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A checked configuration; `warnings` are problems that keep nothing from going live."""
+    """A checked configuration; `warnings` are problems that keep nothing from going live.
+
+    Those of them that the policy's own files have are `policy_warnings`.
+    """
 
     directory: Path
     snapshot: Snapshot
@@ -59,6 +63,7 @@ class Loaded:
     callers: Callers
     callers_settings: tuple[CallerSettings, ...]
     warnings: tuple[Problem, ...]
+    policy_warnings: tuple[Problem, ...]
     origin: Origin
 
     def again(self) -> Loaded:
@@ -69,6 +74,11 @@ class Loaded:
         """
         origin = self.origin
         return load(self.directory, origin.config, origin.environment, origin.flags, live=self)
+
+    def known(self, authentication: AuthenticationSettings) -> Known | None:
+        """What need not be made again of the same files, unless it depends on other settings."""
+        same = authentication == self.authentication
+        return (self.snapshot, self.policy_warnings) if same else None
 
 
 class _Operator(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,13 +104,14 @@ def load(
 
     With `config`, the operator's sections come from that file and are refused in the directory.
     Values of `[server]` are taken from `flags`, then `PDP_*` of `environment`, then the file.
-    Keys and revocations are taken from `live`, if given, and else read.
+    Keys and revocations are taken from `live`, if given, and else read; so is its snapshot, if
+    the files are still those.
     """
     operators, policy, problems = _settings(directory, config, environment or {}, flags or {})
     file = config.name if config else SETTINGS
     base = config.parent if config else directory
     settings = _policy_settings(directory, policy)
-    files, found = _policy_files(directory, settings)
+    files, found = policy_files(directory, settings)
     problems += found
     sources, found = _sources(operators.authentication, file, base, environment or {}, live)
     problems += found
@@ -108,8 +119,8 @@ def load(
     problems += found
     callers, found = load_callers(operators.callers, base)
     problems += found
-    credentialing = _credentialing(operators.authentication)
-    snapshot, found = build_snapshot(files, settings, credentialing, SETTINGS)
+    known = live.known(operators.authentication) if live else None
+    snapshot, found = make_snapshot(files, settings, operators.authentication, known)
     problems += found
     if snapshot is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigurationError(problems)
@@ -124,6 +135,7 @@ def load(
         callers=callers,
         callers_settings=operators.callers,
         warnings=tuple(problems),
+        policy_warnings=tuple(found),
         origin=Origin(config, environment or {}, flags or {}),
     )
 
@@ -227,21 +239,3 @@ def _policy_settings(directory: Path, policy: _Policy) -> PolicySettings:
     if not layers and all((directory / name).exists() for name in PAIR):
         layers = (CASBIN_PAIR,)
     return PolicySettings(layers=layers, concealment=policy.concealment)
-
-
-def _policy_files(
-    directory: Path, settings: PolicySettings
-) -> tuple[dict[str, bytes], list[Problem]]:
-    names = [name for layer in settings.layers for name in (layer.model, layer.policy)]
-    own = [SETTINGS] if (directory / SETTINGS).exists() else []
-    return read_policy(directory, own + names)
-
-
-def _credentialing(authentication: AuthenticationSettings) -> Credentialing:
-    names = role_names(authentication)
-    return Credentialing(
-        configured=bool(authentication.issuers),
-        authenticated_role=names.authenticated_role,
-        asserted=names.asserted,
-        role_prefixes=names.role_prefixes,
-    )

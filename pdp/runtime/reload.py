@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from watchfiles import awatch
 
 from pdp.errors import ConfigurationError, Problem, Severity
+from pdp.gently import is_held_elsewhere, take_apart
 from pdp.identity.revocation import FILE as REVOCATIONS
+from pdp.policy.snapshot import Snapshot
+from pdp.runtime.garbage import only_young, set_aside, take_back
 from pdp.runtime.load import Loaded
 from pdp.runtime.restrictions import protecting, restrictions
 from pdp.runtime.service import Service
@@ -31,15 +34,22 @@ Signature = tuple[tuple[str, int, int, int, int], ...]
 
 POLL_MILLISECONDS = 500  # where events are missed (network file systems), this finds the edit
 SETTLE_SECONDS = 0.1  # a directory that still changes is not read
+RETIRE_SECONDS = 0.05  # how often a policy that was replaced is asked whether it still judges
+RETIRE_ROUNDS = 200
+MOST_TOLD = 1_000  # problems of one attempt: they are written and read on the event loop
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """What came of one attempt; `problems` hold errors only if it was rejected."""
+    """What came of one attempt; `problems` hold errors only if it was rejected.
+
+    Of very many problems the first ones are told, and how many were left out.
+    """
 
     result: Result
     revision: str
     problems: tuple[Problem, ...] = ()
+    left_out: int = 0
 
 
 class Reloader:
@@ -51,11 +61,12 @@ class Reloader:
         self._lock = asyncio.Lock()
         self._seen: Signature | None = None  # so that an edit during the start is seen
         self._held = protecting(service.loaded.directory)
-        self._tasks = set[asyncio.Task[Reload]]()
+        self._tasks = set[asyncio.Task[Any]]()  # a task that nobody holds may be collected
         self._watcher: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to watch the directory."""
+        set_aside()  # modules, settings, the policy of the start
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -63,11 +74,15 @@ class Reloader:
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
+        take_back()
 
     def soon(self) -> None:
         """Reload without waiting for it, as a signal handler must."""
-        task = asyncio.create_task(self.reload())
-        self._tasks.add(task)  # a task that nobody holds may be collected
+        self._begin(self.reload())
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def reload(self) -> Reload:
@@ -107,13 +122,17 @@ class Reloader:
     def _candidate(self) -> Loaded | Reload:
         """In a thread: what stands in the directory, or why it must not go live; never raises."""
         try:
-            return self._examine()
+            with only_young():
+                return self._examine()
         except ConfigurationError as error:
-            return self._rejected(error.problems)
+            problems = list(error.problems)
         except Exception as error:  # noqa: BLE001 - a bug here keeps the last good policy, and says so
             message = f"could not be read: {type(error).__name__}"
             directory = str(self._service.loaded.directory)
             return self._rejected([Problem(directory, None, "internal-error", message)])
+        rejected = self._rejected(problems)
+        take_apart(problems)  # every row can have one
+        return rejected
 
     def _examine(self) -> Loaded | Reload:
         live, snapshot = self._service.loaded, self._service.snapshot
@@ -123,27 +142,57 @@ class Reloader:
         changed = loaded.snapshot.revision != snapshot.revision
         if changed and not problems:
             problems = self._verify(loaded)
-        if any(problem.severity is Severity.ERROR for problem in problems):
-            return self._rejected(problems)
-        self._held |= protecting(live.directory)
-        return loaded if changed else Reload("unchanged", snapshot.revision, loaded.warnings)
+        rejected = any(problem.severity is Severity.ERROR for problem in problems)
+        if not rejected:
+            self._held |= protecting(live.directory)
+        if changed and not rejected:
+            return loaded
+        held, warnings = [loaded], loaded.warnings
+        del loaded
+        take_apart(held)
+        return self._rejected(problems) if rejected else self._told("unchanged", warnings)
 
     def _activate(self, loaded: Loaded) -> Reload:
-        self._service.activate(loaded.snapshot, time.time())
-        return Reload("activated", loaded.snapshot.revision, loaded.warnings)
+        service = self._service
+        replaced = [service.snapshot]
+        service.activate(loaded.snapshot, time.time())
+        # What was loaded at the start does not keep its snapshot, nor is it compared with that.
+        service.loaded = replace(
+            service.loaded, snapshot=loaded.snapshot, policy_warnings=loaded.policy_warnings
+        )
+        self._begin(_retire(replaced))
+        return self._told("activated", loaded.warnings)
 
     def _rejected(self, problems: Iterable[Problem]) -> Reload:
-        return Reload("rejected", self._service.snapshot.revision, tuple(problems))
+        return self._told("rejected", tuple(problems))
+
+    def _told(self, result: Result, problems: tuple[Problem, ...]) -> Reload:
+        left_out = max(0, len(problems) - MOST_TOLD)
+        return Reload(result, self._service.snapshot.revision, problems[:MOST_TOLD], left_out)
 
     def _record(self, attempt: Reload) -> None:
         self._service.reloaded(attempt.result, attempt.problems)
-        facts = {
+        facts: dict[str, Any] = {
             "result": attempt.result,
             "policy_revision": attempt.revision,
             "problems": [f"{p} ({p.help})" if p.help else str(p) for p in attempt.problems],
         }
+        if attempt.left_out:
+            facts["problems_left_out"] = attempt.left_out
         level = logging.ERROR if attempt.result == "rejected" else logging.INFO
         log.log(level, "policy %s", attempt.result, extra={"facts": facts})
+
+
+async def _retire(replaced: list[Snapshot]) -> None:
+    """Free a policy that was replaced, once no request is judged by it.
+
+    In a thread and piece by piece: freed at once, a large one would stop the loop for long.
+    """
+    for _ in range(RETIRE_ROUNDS):
+        if not is_held_elsewhere(replaced):
+            break
+        await asyncio.sleep(RETIRE_SECONDS)
+    await asyncio.to_thread(take_apart, replaced)
 
 
 async def _settled(directory: Path) -> Signature:

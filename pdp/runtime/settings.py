@@ -11,6 +11,7 @@ import msgspec
 
 from pdp.errors import Problem
 from pdp.policy.matcher.functions import compile_key_match2
+from pdp.policy.matcher.regex import pattern_code
 
 Network = IPv4Network | IPv6Network
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -98,7 +99,7 @@ def check_server(server: ServerSettings, file: str) -> list[Problem]:
             compile_key_match2(pattern)
         except ValueError as error:
             message = f"`server.exempt_targets`: `{pattern}` {error}"
-            problems.append(Problem(file, None, "bad-pattern", message))
+            problems.append(Problem(file, None, pattern_code(error), message))
     return problems
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from pdp.model import ANONYMOUS, Action, Identity, Method, Outcome, Reason, Rejected, Verdict
 from pdp.pipeline import Question, decide

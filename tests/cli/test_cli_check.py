@@ -234,3 +234,50 @@ def test_a_code_of_the_configuration_is_a_sarif_rule_too() -> None:
             {"text": "is no number"},
         )
         assert "region" not in result["locations"][0]["physicalLocation"]
+
+
+# -- plans ---------------------------------------------------------------------------------------
+
+PLANNED = """\
+
+layer: grant, 4 rules
+  allow rules, alternative 1 of 2: 3
+    once        r.sub == "root"
+    at worst    0 tried one by one
+  allow rules, alternative 2 of 2: 3
+    indexed     g(r.sub, p.sub)
+    row by row  p.obj != r.obj
+    at worst    3 tried one by one
+  deny rules, alternative 1 of 2: 1
+    once        r.sub == "root"
+    at worst    0 tried one by one
+  deny rules, alternative 2 of 2: 1
+    indexed     g(r.sub, p.sub)
+    row by row  p.obj != r.obj
+    at worst    1 tried one by one, 1 where a value is missing
+"""
+
+
+def test_a_plan_says_how_each_layer_finds_its_rules(tmp_path: Path) -> None:
+    (tmp_path / "pdp.toml").write_text(
+        '[[layers]]\nname = "layer"\nkind = "grant"\nmodel = "a.conf"\npolicy = "a.csv"\n'
+    )
+    (tmp_path / "a.conf").write_text(
+        "[request_definition]\nr = sub, obj\n[policy_definition]\np = sub, obj, eft\n"
+        "[role_definition]\ng = _, _\n[policy_effect]\n"
+        "e = some(where (p.eft == allow)) && !some(where (p.eft == deny))\n"
+        '[matchers]\nm = r.sub == "root" || (g(r.sub, p.sub) && p.obj != r.obj)\n'
+    )
+    (tmp_path / "a.csv").write_text(
+        "p, a, /x, allow\np, a, /y, allow\np, a, /z, allow\np, mallory, /x, deny\ng, bob, a\n"
+    )
+    found = pdp("check", tmp_path, "--plan")
+    assert found.code == 0
+    assert found.out.endswith(PLANNED)
+    assert pdp("check", tmp_path).out.count("\n") == 1
+
+
+def test_a_policy_with_problems_has_no_plan_and_other_formats_have_none(tmp_path: Path) -> None:
+    assert "row by row" not in pdp("check", tmp_path, "--plan").out
+    found = pdp("check", STARTER, "--plan", "--format", "json")
+    assert (found.code, "text only" in found.err) == (2, True)

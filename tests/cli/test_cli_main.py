@@ -15,7 +15,9 @@ from cli_runs import STARTER, command, environment, execute, pdp, process, shell
 from pdp import __version__
 from pdp.cli.main import main
 
-COMMANDS = ("demo", "init", "check", "test", "explain", "token", "serve", "healthcheck")
+COMMANDS = (
+    *("demo", "init", "check", "test", "explain", "bench", "token", "serve", "healthcheck"),
+)
 
 
 def test_without_a_command_there_is_help() -> None:

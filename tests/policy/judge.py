@@ -57,6 +57,9 @@ class Policy:
     rows: str
     section: str = ""
     request: Mapping[str, str] = field(default_factory=dict)
+    role_matching: Mapping[str, str] = field(default_factory=dict)
+    domain_matching: Mapping[str, str] = field(default_factory=dict)
+    scan_limit: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,15 @@ def silence() -> Iterator[None]:
 def fresh_enforcer(policy: Policy) -> casbin.Enforcer:
     with silence():
         model = casbin.Enforcer.new_model(text=policy.model)
-        return casbin.Enforcer(model, TextAdapter(policy.rows))
+        enforcer = casbin.Enforcer(model, TextAdapter(policy.rows))
+        functions = enforcer.fm.get_functions()
+        for definition, name in policy.role_matching.items():
+            enforcer.add_named_matching_func(definition, functions[name])
+        for definition, name in policy.domain_matching.items():
+            enforcer.add_named_domain_matching_func(definition, functions[name])
+        if policy.role_matching or policy.domain_matching:
+            enforcer.build_role_links()
+        return enforcer
 
 
 def build(policy: Policy, kind: str = "guard") -> tuple[Layer | None, list[Problem]]:
@@ -132,6 +143,9 @@ def build(policy: Policy, kind: str = "guard") -> tuple[Layer | None, list[Probl
         policy="policy.csv",
         section=policy.section,  # type: ignore[arg-type]
         request=dict(policy.request),
+        role_matching=dict(policy.role_matching),
+        domain_matching=dict(policy.domain_matching),
+        scan_limit=policy.scan_limit,
     )
     text = read_shape(
         settings, read_model(policy.model, "model.conf"), read_rows(policy.rows, "policy.csv")
@@ -178,6 +192,20 @@ def pycasbin_says(enforcer: casbin.Enforcer, ask: Ask, section: str = "") -> boo
             return bool(enforcer.enforce(*values))
     except Exception:  # noqa: BLE001 - whatever it raises, it gave no answer
         return None
+
+
+def explained_by_pycasbin(
+    enforcer: casbin.Enforcer, ask: Ask, section: str = ""
+) -> tuple[bool | None, list[str]]:
+    """Its answer as above, and the last row that it found to match; to be asked in `silence`."""
+    values = values_of(enforcer, ask, section)
+    if section:
+        values.insert(0, enforcer.new_enforce_context(section))
+    try:
+        answer, row = enforcer.enforce_ex(*values)
+    except Exception:  # noqa: BLE001 - whatever it raises, it gave no answer
+        return None, []
+    return bool(answer), row
 
 
 class Evaluator:

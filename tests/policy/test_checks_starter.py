@@ -26,7 +26,7 @@ MISTAKES: list[tuple[str, str, str, int | None, str]] = [
     ("acl.conf", "regexMatch(r.act, p.act)", "regexMatch(r.act, p.act) \\\n\n", 14, "cut-continuation"),
     ("rbac.csv", "g, alice, member", "g, alice, member, tenant", 26, "long-row"),
     ("rbac.csv", "^(GET|HEAD)$\n\np, accountant", "^(GET|HEAD$\n\np, accountant", 12, "unbalanced-bracket"),
-    ("rbac.csv", "^(GET|HEAD)$\n\np, accountant", "^(G+)+$\n\np, accountant", 12, "catastrophic-pattern"),
+    ("rbac.csv", "^(GET|HEAD)$\n\np, accountant", "^(G*)*$\n\np, accountant", 12, "catastrophic-pattern"),
     ("rbac.conf", "g = _, _", "g = _, _, (_)", 10, "conditional-role"),
     ("network.csv", "198.51.100.0/24", "198.51.100.0/33", 3, "bad-network"),
     ("network.csv", "198.51.100.0/24", "198.51.100.7/24", 3, "host-bits"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from judge import Ask, Policy, allows, facts_of, fresh_enforcer, layer_of, model_text, pycasbin_says
 
 from pdp.policy.facts import Facts
 from pdp.policy.layer import Layer
-from pdp.policy.roles import RoleGraph, build_graph
+from pdp.policy.roles import COSTLY, MOST_KEPT, RoleGraph, build_graph
 
 PLAIN = model_text("g(r.sub, p.sub)", roles="g = _, _")
 DOMAINS = model_text("g(r.sub, p.sub, r.dom)", request="sub, obj, act, dom", roles="g = _, _, _")
@@ -140,4 +142,59 @@ def test_the_path_to_a_role_is_the_shortest() -> None:
     assert graph.path("d", "a", "") == []
     assert graph.path("x", "d", "", ["b"]) == ["x", "b", "c", "d"]
     assert graph.names() == {"b", "c", "d"}
-    assert graph.lines["", "c", "d"] == 3
+    assert graph.line("", "c", "d") == 3
+    assert graph.line("", "a", "d") is None
+    assert graph.line("", "x", "b") is None
+    assert graph.line("other", "c", "d") is None
+
+
+def graph_of(*links: tuple[str, ...]) -> RoleGraph:
+    rows = ((link, line) for line, link in enumerate(links, 1))
+    return build_graph(rows, has_domain=len(links[0]) > len(("member", "role")))
+
+
+def test_of_rows_that_say_the_same_the_first_counts() -> None:
+    graph = graph_of(("x", "z"), ("a", "b"), ("a", "c"), ("a", "b"))
+    assert (graph.line("", "a", "b"), graph.line("", "a", "c")) == (2, 3)
+    assert dict(graph.reach("a", "")) == {"a": "", "b": "a", "c": "a"}
+
+
+def test_lines_are_those_of_the_domain() -> None:
+    graph = graph_of(("a", "b", "d1"), ("a", "b", "d2"), ("c", "e", "d2"))
+    assert [graph.line(d, "a", "b") for d in ("d1", "d2", "d3")] == [1, 2, None]
+    assert graph.names() == {"b", "e"}
+
+
+def test_ones_own_name_comes_from_nobody() -> None:
+    graph = graph_of(("a", "a"), ("a", "b"), ("b", "a"))
+    assert dict(graph.reach("a", "", ["a"])) == {"a": "", "b": "a"}
+    assert graph.path("a", "b", "") == ["a", "b"]
+
+
+def test_only_costly_closures_are_kept() -> None:
+    graph = graph_of(
+        *((f"small{i}", "r") for i in range(9)), *(("big", f"r{i}") for i in range(99))
+    )
+    for name in ("small1", "nobody", "big", "big"):
+        graph.reach(name, "")
+    assert list(graph.closures.kept) == [("big", "", ())]
+    assert graph.reach("big", "") is graph.reach("big", "")
+    assert "r" in graph.reach("big", "", ["r"])
+    assert "r" not in graph.reach("big", "")
+
+
+@pytest.mark.parametrize("domain", ["", "d"])
+def test_what_is_kept_is_bounded_however_many_ask(domain: str) -> None:
+    row = (domain,) if domain else ()
+    graph = graph_of(*(("team", f"r{i}", *row) for i in range(COSTLY)))
+
+    def ask(number: int) -> bool:
+        held = graph.reach(f"user{number}", domain, ["team", "x" * (number % 3) * 400])
+        return len(held) == COSTLY + 3 and "r0" in held
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(ask, range(MOST_KEPT // COSTLY)))
+    closures = graph.closures
+    sizes = (len(found) + len(key[2]) for key, found in closures.kept.items())
+    assert 0 < sum(sizes) <= closures.names <= MOST_KEPT
+    assert not any(len(role) > 512 for key in closures.kept for role in key[2])

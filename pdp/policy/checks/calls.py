@@ -8,83 +8,72 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pdp.errors import Problem, Severity
-from pdp.policy.checks.backtracking import blow_up
 from pdp.policy.checks.registry import on_calls
 from pdp.policy.matcher.calls import TIME_HELP, Call
-from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, without_names
+from pdp.policy.matcher.networks import WIDTHS, interface
+from pdp.policy.matcher.paths import path_test
+from pdp.policy.matcher.regex import pattern_code
 from pdp.policy.shape import LayerText
 
-_SEGMENTS = {
-    "keyMatch2": re.compile(r":[^/]+"),
-    "keyMatch3": re.compile(r"\{[^/]+?\}"),
-    "keyMatch4": re.compile(r"\{[^/]+\}"),
-    "keyMatch5": re.compile(r"\{[^/]+\}"),
-}
 REPEATS_HELP = "let no two repeats read the same characters: `[^/]+` instead of `.*`, no `(a+)+`"
+_PATHS = ("keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5")
+_COMPILED = (*_PATHS, "regexMatch", "globMatch")  # what is read as a regular expression
 _META = re.compile(r"[.|+?^$()\[\]\\]")
+_BAD_HELPS = {
+    "catastrophic-pattern": REPEATS_HELP,
+    "bad-network": "write an address, or a network such as `10.0.0.0/8`",
+}
 
 
 def _judged(
     text: LayerText, calls: Iterable[Call], names: Iterable[str]
 ) -> Iterator[tuple[str, int, str]]:
-    """Function, line and value of every distinct pattern that a policy field holds."""
-    seen = {(call.name, call.column) for call in calls if call.name in names and call.column}
-    done = set[tuple[str, str]]()
-    for name, column in sorted((name, column) for name, column in seen if column):
-        for row in text.rules:
-            value = text.column(row, column)
-            if value is not None and (name, value) not in done:
-                done.add((name, value))
-                yield name, row.line, value
+    """Function, line and value of every distinct pattern that a policy field holds.
+
+    Patterns that are simple paths are left out: nothing can be wrong with them.
+    """
+    columns = {(call.name, call.column) for call in calls if call.column in text.columns}
+    for name in sorted({name for name, _ in columns if name in names}):
+        lines: dict[str, int] = {}
+        for index in sorted(text.columns.index(c) for n, c in columns if n == name and c):
+            for row in text.rules:
+                if index < len(row.values):
+                    lines.setdefault(row.values[index], row.line)
+        simple = path_test(name)
+        for value, line in lines.items():
+            if not simple(value):
+                yield name, line, value
 
 
 @on_calls
 def bad_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
-    """A pattern that does not compile, and would fail only when a request reaches it."""
-    for name, line, value in _judged(text, calls, PATTERN_FUNCTIONS):
-        try:
-            PATTERN_FUNCTIONS[name](value)
-        except ValueError as error:
-            wrong = "is no address or network" if name == "ipMatch" else str(error)
-            if name == "ipMatch":
-                code, help_ = "bad-network", "write an address, or a network such as `10.0.0.0/8`"
-            else:
-                code, help_ = "bad-pattern", f"`{name}` reads it as a regular expression"
-            yield Problem(text.policy.file, line, code, f"`{value}` {wrong}", help_)
+    """A pattern that does not compile, that is slow to match, or that reads more than it says."""
+    for name, line, value in _judged(text, calls, _COMPILED):
+        if wrong := _wrong(name, value):
+            code, message = wrong
+            help_ = _BAD_HELPS.get(code, f"`{name}` reads it as a regular expression")
+            yield Problem(text.policy.file, line, code, message, help_)
+        elif found := _META.search(without_names(name, value)) if name in _PATHS else None:
+            yield _regex_in_path(text, line, name, value, found.group())
+    for name, value in dict.fromkeys(_literals(calls, _COMPILED)):
+        if slow := slow_pattern(name, value):
+            yield _at_literal(text, value, "catastrophic-pattern", slow)
 
 
-def _compiles(name: str, value: str) -> bool:
+def _wrong(name: str, value: str) -> tuple[str, str] | None:
+    """The code of what is wrong with a pattern, and a message."""
     try:
         PATTERN_FUNCTIONS[name](value)
-    except ValueError:
-        return False
-    return True
-
-
-def _expression(name: str, pattern: str) -> str:
-    """The regular expression that Casbin makes of a pattern."""
-    if name not in _SEGMENTS:
-        return pattern
-    segment = "([^/]+)" if name == "keyMatch4" else "[^/]+"
-    return f"^{_SEGMENTS[name].sub(segment, pattern.replace('/*', '/.*'))}$"
-
-
-@on_calls
-def catastrophic_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
-    """A pattern whose matching can take exponential or cubic time, in a field or in the matcher."""
-    names, code = (*_SEGMENTS, "regexMatch"), "catastrophic-pattern"
-    for name, line, value in _judged(text, calls, names):
-        if wrong := slow_pattern(name, value):
-            yield Problem(text.policy.file, line, code, wrong, REPEATS_HELP)
-    for name, value in dict.fromkeys(_literals(calls, names)):
-        if wrong := slow_pattern(name, value):
-            yield _at_literal(text, value, code, wrong)
+    except ValueError as error:
+        return pattern_code(error), f"`{value}` {error}"
+    return None
 
 
 def slow_pattern(name: str, value: str) -> str:
-    """What is wrong with a pattern that can take exponential or cubic time, or an empty text."""
-    growth = blow_up(_expression(name, value)) if _compiles(name, value) else None
-    return f"`{value}` takes {growth} time on some values that it does not match" if growth else ""
+    """What is wrong with a pattern that has no fast way to match, or an empty text."""
+    code, message = _wrong(name, value) or ("", "")
+    return message if code == "catastrophic-pattern" else ""
 
 
 def _literals(calls: Iterable[Call], names: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -125,21 +114,28 @@ def bad_time(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
 
 
 @on_calls
-def host_bits(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
-    """A network with host bits set, which matches more than it seems to say."""
+def bad_network(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """What is no network, or has host bits set and matches more than it seems to say."""
     for _, line, value in _judged(text, calls, ["ipMatch"]):
         try:
-            network = ipaddress.ip_network(value, strict=False)
+            version, length, number = interface(value)
         except ValueError:
+            code, message = "bad-network", f"`{value}` is no address or network"
+            yield Problem(text.policy.file, line, code, message, _BAD_HELPS[code])
             continue
-        if ipaddress.ip_interface(value).ip != network.network_address:
-            yield Problem(
-                text.policy.file,
-                line,
-                "host-bits",
-                f"`{value}` has host bits set and matches all of `{network}`",
-                f"write `{network}`, or the address alone",
-            )
+        if number & ((1 << WIDTHS[version] - length) - 1):
+            yield _host_bits(text, line, value)
+
+
+def _host_bits(text: LayerText, line: int, value: str) -> Problem:
+    network = ipaddress.ip_network(value, strict=False)
+    return Problem(
+        text.policy.file,
+        line,
+        "host-bits",
+        f"`{value}` has host bits set and matches all of `{network}`",
+        f"write `{network}`, or the address alone",
+    )
 
 
 @on_calls
@@ -158,19 +154,15 @@ def ignored_tail(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
             )
 
 
-@on_calls
-def regex_in_path(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+def _regex_in_path(text: LayerText, line: int, name: str, value: str, found: str) -> Problem:
     """A path pattern whose literal part holds a character that regular expressions read."""
-    for name, line, value in _judged(text, calls, _SEGMENTS):
-        found = _META.search(_SEGMENTS[name].sub("", value))
-        if found and _compiles(name, value):
-            other = value.replace(found.group(), "x", 1)
-            means = f"matches `{other}`, too" if found.group() == "." else "is more than a literal"
-            yield Problem(
-                text.policy.file,
-                line,
-                "regex-in-path",
-                f"{name} reads `{found.group()}` in `{value}` as a regular expression: it {means}",
-                f"write `\\{found.group()}` for the character itself",
-                Severity.WARNING,
-            )
+    other = value.replace(found, "x", 1)
+    means = f"matches `{other}`, too" if found == "." else "is more than a literal"
+    return Problem(
+        text.policy.file,
+        line,
+        "regex-in-path",
+        f"{name} reads `{found}` in `{value}` as a regular expression: it {means}",
+        f"write `\\{found}` for the character itself",
+        Severity.WARNING,
+    )

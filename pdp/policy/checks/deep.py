@@ -6,7 +6,7 @@ Each is linear in the number of rows: rules are compared by hash, not with one a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pdp.errors import Problem, Severity
 from pdp.policy.checks.registry import on_all
@@ -15,6 +15,7 @@ from pdp.policy.shape import LayerText
 from pdp.policy.text import Row
 
 _ORDERS = "priority"
+_SIGNS = re.compile("[(\"']")  # without one, a value neither calls nor quotes
 _QUOTED = re.compile(r"""["']([^"']*)["']""")
 
 
@@ -26,8 +27,9 @@ def _warning(text: LayerText, row: Row, code: str, message: str, help_: str) -> 
 def unused_role(text: LayerText) -> Iterator[Problem]:
     """A role that gives nothing: no rule names it, nor any role that it inherits."""
     for definition in text.roles:
-        if _asks_for_rules(text, definition):
-            links = [r for r in text.policy.rows if r.ptype == definition]
+        # Patterns are not compared by their text.
+        if definition not in text.settings.role_matching and _asks_for_rules(text, definition):
+            links = text.policy.by_type.get(definition, ())
             first = {row.values[1]: row for row in reversed(links)}
             for role in first.keys() - _useful(text, links):
                 yield _warning(
@@ -42,7 +44,7 @@ def unused_role(text: LayerText) -> Iterator[Problem]:
 def _expressions(text: LayerText) -> str:
     """The matcher, and whatever a row might hold for it to evaluate."""
     matcher = text.definition("m")
-    values = {value for row in text.rules for value in row.values}
+    values = {value for row in text.rules for value in row.values if _SIGNS.search(value)}
     return "\n".join([matcher.span.value if matcher else "", *values])
 
 
@@ -53,7 +55,7 @@ def _asks_for_rules(text: LayerText, definition: str) -> bool:
     return bool(roles) and all(r.startswith((f"{text.ptype}.", '"', "'")) for r in roles)
 
 
-def _useful(text: LayerText, links: list[Row]) -> set[str]:
+def _useful(text: LayerText, links: Sequence[Row]) -> set[str]:
     """All names that a rule holds or an expression quotes, and whoever has one as a role."""
     todo = [v for row in text.policy.rows if row.ptype.startswith("p") for v in row.values]
     todo += _QUOTED.findall(_expressions(text))

@@ -44,7 +44,7 @@ def open_grant(text: LayerText) -> Iterator[Problem]:
 def ignored_deny(text: LayerText) -> Iterator[Problem]:
     """A deny row under an effect that never looks at denies."""
     effect = text.effect
-    if effect is None or effect.honours_deny:
+    if effect is None or effect.honours_deny or "deny" not in text.values("eft"):
         return
     for row in text.rules:
         if text.column(row, "eft") == "deny":
@@ -63,7 +63,7 @@ def idle_guard(text: LayerText) -> Iterator[Problem]:
     effect = text.effect
     if effect is None or text.settings.kind != "guard" or effect.requires_allow:
         return
-    if not any(text.column(row, "eft") == "deny" for row in text.rules):
+    if "deny" not in text.values("eft"):
         yield Problem(
             text.policy.file,
             None,

@@ -168,7 +168,8 @@ def bad_name(text: LayerText) -> Iterator[Problem]:
 
 
 def _holds_decisions(text: LayerText, name: str) -> bool:
-    return bool(text.rules) and all(text.column(r, name) in ("allow", "deny") for r in text.rules)
+    rules = text.rules
+    return bool(rules) and all(text.column(rule, name) in ("allow", "deny") for rule in rules)
 
 
 @on_text

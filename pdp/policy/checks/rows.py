@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pdp.config import suggest
 from pdp.errors import Problem
+from pdp.policy.checks.chains import too_deep
 from pdp.policy.checks.registry import on_text
 from pdp.policy.order import RoleCycle, subject_depths
 from pdp.policy.roles import MAX_EDGES
@@ -25,6 +26,8 @@ def _at(text: LayerText, row: Row, code: str, message: str, help_: str = "") -> 
 @on_text
 def undefined_type(text: LayerText) -> Iterator[Problem]:
     """A row whose type the model does not define: Casbin drops it."""
+    if text.policy.by_type.keys() <= text.arity.keys():
+        return
     for row in text.policy.rows:
         if row.ptype not in text.arity:
             yield _at(
@@ -39,6 +42,9 @@ def undefined_type(text: LayerText) -> Iterator[Problem]:
 @on_text
 def row_length(text: LayerText) -> Iterator[Problem]:
     """A row with more or fewer fields than its type has."""
+    lengths = {k: {len(row.values) for row in rows} for k, rows in text.policy.by_type.items()}
+    if all(given == {text.arity.get(ptype)} for ptype, given in lengths.items()):
+        return
     for row in text.policy.rows:
         wanted, given = text.arity.get(row.ptype), len(row.values)
         if wanted is None or wanted == given or not row.balanced:
@@ -79,7 +85,7 @@ def _misread(value: str) -> bool:
 @on_text
 def misread_value(text: LayerText) -> Iterator[Problem]:
     """A comment or quotes, which become a part of the value."""
-    for row in text.policy.rows:
+    for row in text.policy.odd_rows:
         for value in row.values:
             if _COMMENT.search(value) or value.startswith("#"):
                 yield _at(
@@ -102,7 +108,7 @@ def misread_value(text: LayerText) -> Iterator[Problem]:
 @on_text
 def control_character(text: LayerText) -> Iterator[Problem]:
     """An invisible character inside a value."""
-    for row in text.policy.rows:
+    for row in text.policy.odd_rows:
         if any(_CONTROL.search(value) for value in row.values):
             yield _at(
                 text, row, "control-character", "a value holds an invisible control character"
@@ -116,6 +122,8 @@ def _shown(value: str) -> str:
 @on_text
 def bad_decision(text: LayerText) -> Iterator[Problem]:
     """An `eft` that is neither `allow` nor `deny`: Casbin passes the row over."""
+    if text.values("eft").issubset(_DECISIONS):
+        return
     for row in text.rules:
         decision = text.column(row, "eft")
         if decision is not None and decision not in _DECISIONS and not _misread(decision):
@@ -128,12 +136,18 @@ def bad_decision(text: LayerText) -> Iterator[Problem]:
             )
 
 
+def _is_priority(value: str) -> bool:
+    return value.isascii() and value.isdigit()
+
+
 @on_text
 def bad_priority(text: LayerText) -> Iterator[Problem]:
     """A priority that Casbin would sort as text, or not at all."""
+    if all(_is_priority(value) for value in text.values("priority")):
+        return
     for row in text.rules:
         priority = text.column(row, "priority")
-        if priority is not None and not (priority.isascii() and priority.isdigit()):
+        if priority is not None and not _is_priority(priority):
             yield _at(
                 text,
                 row,
@@ -147,36 +161,15 @@ def bad_priority(text: LayerText) -> Iterator[Problem]:
 def deep_roles(text: LayerText) -> Iterator[Problem]:
     """A chain of roles that Casbin stops following."""
     for definition in text.roles:
-        rows = [r for r in text.policy.rows if r.ptype == definition and len(r.values) > 1]
-        parents: dict[tuple[str, str], list[Row]] = {}
-        for row in rows:
-            parents.setdefault((_domain(row), row.values[0]), []).append(row)
-        members = {(_domain(r), r.values[1]) for r in rows}
-        for start in [key for key in parents if key not in members]:
-            if deep := _too_deep(parents, start):
-                yield _at(
-                    text,
-                    deep,
-                    "deep-roles",
-                    f"`{deep.values[1]}` is more than {MAX_EDGES} steps from `{start[1]}`",
-                    "shorten the chain: Casbin follows it no further",
-                )
-
-
-def _domain(row: Row) -> str:
-    return row.values[2] if len(row.values) > len(("member", "role")) else ""
-
-
-def _too_deep(parents: dict[tuple[str, str], list[Row]], start: tuple[str, str]) -> Row | None:
-    """The first row that lies beyond Casbin's bound on the shortest way from `start`."""
-    seen, level = {start}, [start]
-    fresh: list[Row] = []
-    for _ in range(MAX_EDGES + 1):
-        rows = [row for key in level for row in parents.get(key, ())]
-        fresh = [row for row in rows if (_domain(row), row.values[1]) not in seen]
-        level = list(dict.fromkeys((_domain(row), row.values[1]) for row in fresh))
-        seen.update(level)
-    return fresh[0] if fresh else None
+        rows = [r for r in text.policy.by_type.get(definition, ()) if len(r.values) > 1]
+        for start, row in too_deep(rows):
+            yield _at(
+                text,
+                row,
+                "deep-roles",
+                f"`{row.values[1]}` is more than {MAX_EDGES} steps from `{start}`",
+                "shorten the chain: Casbin follows it no further",
+            )
 
 
 @on_text
@@ -194,7 +187,7 @@ def role_cycle(text: LayerText) -> Iterator[Problem]:
         )
         return
     try:
-        subject_depths(r.values for r in text.policy.rows if r.ptype == "g" and len(r.values) > 1)
+        subject_depths(r.values for r in text.policy.by_type.get("g", ()) if len(r.values) > 1)
     except RoleCycle:
         yield Problem(
             text.policy.file,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pdp.config import suggest
 from pdp.policy.facts import Source, Unknown
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, time_window
+from pdp.policy.matcher.regex import CatastrophicPattern
 from pdp.policy.matcher.scope import NameProblem, Scope
 from pdp.policy.matcher.terms import Frame, Row, Value
 
@@ -152,9 +153,15 @@ def _pattern(name: str, node: ast.expr, values: list[Value]) -> Value:
     return lambda frame, row: compile_pattern(pattern(frame, row))(subject(frame, row))
 
 
+def _refused(_value: Any) -> bool:
+    raise ValueError
+
+
 def _literal(name: str, pattern: Any) -> Any:
     """The match of a pattern that stands in the matcher itself, refused there if it is bad."""
     try:
         return PATTERN_FUNCTIONS[name](pattern)
+    except CatastrophicPattern:
+        return _refused  # checks tell why, with its place
     except (ValueError, TypeError, AttributeError) as error:
         raise NameProblem(f"the pattern of `{name}` {error}", "", "bad-pattern") from None

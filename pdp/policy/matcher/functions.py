@@ -1,14 +1,13 @@
 """Casbin's built-in functions as (value, pattern) pairs whose patterns compile once.
 
 Each `compile_*` gives the answers of the function of that name in pycasbin's
-`casbin.util.builtin_operators`, and raises ValueError for a pattern that can match nothing.
+`casbin.util.builtin_operators`, and raises ValueError for a pattern that can match nothing; for
+one that has no fast way to match the ValueError is a CatastrophicPattern.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,32 +15,43 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
-from casbin.util import builtin_operators
+from pdp.policy.matcher.globs import compile_glob
+from pdp.policy.matcher.networks import WIDTHS, address, network
+from pdp.policy.matcher.paths import parse_path
+from pdp.policy.matcher.regex import compile_groups, compile_regex, literal_prefix
 
 Match = Callable[[Any], bool]
 
-_SEGMENT2 = re.compile(r":[^/]+")
-_SEGMENT3 = re.compile(r"\{[^/]+?\}")
-_SEGMENT4 = re.compile(r"\{([^/]+)\}")
-_SEGMENT5 = re.compile(r"\{[^/]+\}")
 _TIME = "%Y-%m-%d %H:%M:%S"
+_MOST: Final = 1 << 17  # patterns that each function keeps; simple paths are cheap to read again
+_NAMES: Final[Mapping[str, tuple[re.Pattern[str], str]]] = MappingProxyType(
+    {
+        "keyMatch2": (re.compile(r":[^/]+"), "[^/]+"),
+        "keyMatch3": (re.compile(r"\{[^/]+?\}"), "[^/]+"),
+        "keyMatch4": (re.compile(r"\{([^/]+)\}"), "([^/]+)"),
+        "keyMatch5": (re.compile(r"\{[^/]+\}"), "[^/]+"),
+    }
+)
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # `[[`: it means what it says
-            return re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
+def expression(name: str, pattern: str) -> str:
+    """The regular expression that Casbin makes of a pattern of keyMatch2 to keyMatch5."""
+    names, segment = _NAMES[name]
+    body = names.sub(segment, pattern.replace("/*", "/.*"))
+    return f"^{'(.*)' if body == '*' and name == 'keyMatch2' else body}$"
 
 
-def _whole(pattern: str) -> Match:
-    compiled = _regex(f"^{pattern}$")
-    return lambda value: compiled.match(value) is not None
+def without_names(name: str, pattern: str) -> str:
+    """What a pattern of keyMatch2 to keyMatch5 holds beside its names."""
+    return _NAMES[name][0].sub("", pattern)
 
 
-@lru_cache(maxsize=1 << 17)
+def key_prefix(name: str, pattern: str) -> str:
+    """The text that whatever the pattern, of keyMatch2 to keyMatch5, matches begins with."""
+    return literal_prefix(expression(name, pattern))
+
+
+@lru_cache(maxsize=_MOST)
 def compile_key_match(pattern: str) -> Match:
     """`/foo/*`: everything that begins with what stands before the first `*`."""
     prefix, star, _ = pattern.partition("*")
@@ -51,24 +61,33 @@ def compile_key_match(pattern: str) -> Match:
     return lambda value: bool(value[: len(prefix)] == prefix)
 
 
-@lru_cache(maxsize=1 << 17)
+def _path(name: str, pattern: str) -> Match:
+    simple = parse_path(name, pattern)
+    return simple.matches if simple else compile_regex(expression(name, pattern))
+
+
+@lru_cache(maxsize=_MOST)
 def compile_key_match2(pattern: str) -> Match:
     """`/foo/:id/*`: one segment for a name, anything for a star behind a slash."""
-    body = _SEGMENT2.sub(r"[^/]+", pattern.replace("/*", "/.*"))
-    return _whole("(.*)" if body == "*" else body)
+    return _path("keyMatch2", pattern)
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_MOST)
 def compile_key_match3(pattern: str) -> Match:
     """`/foo/{id}/*`."""
-    return _whole(_SEGMENT3.sub(r"[^/]+", pattern.replace("/*", "/.*")))
+    return _path("keyMatch3", pattern)
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_MOST)
 def compile_key_match4(pattern: str) -> Match:
     """`/foo/{id}/bar/{id}`: equal names must match equal segments."""
-    names = _SEGMENT4.findall(pattern.replace("/*", "/.*"))
-    compiled = _regex(f"^{_SEGMENT4.sub('([^/]+)', pattern.replace('/*', '/.*'))}$")
+    simple = parse_path("keyMatch4", pattern)
+    if simple:
+        return simple.matches
+    names = _NAMES["keyMatch4"][0].findall(pattern.replace("/*", "/.*"))
+    if "(" not in pattern and len(names) == len(set(names)):
+        return compile_regex(expression("keyMatch4", pattern))
+    compiled = compile_groups(expression("keyMatch4", pattern))
     if compiled.groups != len(names):
         raise ValueError("has groups of its own, which keyMatch4 cannot tell from its names")
 
@@ -85,45 +104,30 @@ def compile_key_match4(pattern: str) -> Match:
     return match
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_MOST)
 def compile_key_match5(pattern: str) -> Match:
     """`/foo/{id}`, the value cut at its first question mark."""
-    whole = _whole(_SEGMENT5.sub(r"[^/]+", pattern.replace("/*", "/.*")))
+    whole = _path("keyMatch5", pattern)
     return lambda value: whole(value.split("?", 1)[0])
 
 
-@lru_cache(maxsize=1 << 17)
-def compile_regex_match(pattern: str) -> Match:
-    """A regular expression, anchored at the beginning only."""
-    compiled = _regex(pattern)
-    return lambda value: compiled.match(value) is not None
-
-
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_MOST)
 def compile_ip_match(pattern: str) -> Match:
     """An address or a network, IPv4 or IPv6; a malformed address to match is unknown."""
-    network = ipaddress.ip_network(pattern, strict=False)
-    return lambda value: _address(value) in network
+    version, length, masked = network(pattern)
+    spare = WIDTHS[version] - length
+
+    def match(value: Any) -> bool:
+        other, number = address(value)
+        return other == version and (number ^ masked) >> spare == 0
+
+    return match
 
 
-@lru_cache(maxsize=1 << 12)
-def _address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    if not isinstance(value, str):  # a bare number is an address to `ipaddress`, not to us
-        raise ValueError("is not an address")  # noqa: TRY004
-    return ipaddress.ip_address(value)
-
-
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=_MOST)
 def compile_glob_match(pattern: str) -> Match:
-    """A shell pattern with `**` and braces, as wcmatch reads it for pycasbin."""
-    match: Callable[[Any, str], Any] = builtin_operators.glob_match
-    try:
-        match("/", pattern)
-    except (AttributeError, TypeError):
-        raise
-    except Exception as error:  # noqa: BLE001 - braces can exceed wcmatch's limit, a bare Exception
-        raise ValueError(f"is not a shell pattern: {error}") from None
-    return lambda value: bool(match(value, pattern))
+    """A shell pattern with `**` and braces."""
+    return compile_glob(pattern)
 
 
 PATTERN_FUNCTIONS: Final[Mapping[str, Callable[[str], Match]]] = MappingProxyType(
@@ -133,7 +137,7 @@ PATTERN_FUNCTIONS: Final[Mapping[str, Callable[[str], Match]]] = MappingProxyTyp
         "keyMatch3": compile_key_match3,
         "keyMatch4": compile_key_match4,
         "keyMatch5": compile_key_match5,
-        "regexMatch": compile_regex_match,
+        "regexMatch": compile_regex,
         "ipMatch": compile_ip_match,
         "globMatch": compile_glob_match,
     }

@@ -9,14 +9,12 @@ A value reads no policy column, a column is `p.x` and nothing else.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pdp.policy.matcher.calls import held_roles, is_subject
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
 from pdp.policy.matcher.scope import Scope
-from pdp.policy.matcher.terms import Frame, Value
+from pdp.policy.matcher.terms import Value
 from pdp.policy.matcher.values import Context, compile_value
 
 
@@ -41,7 +39,8 @@ class HasRole:
     """`g(member, p.column)` and the like; `held` gives the roles of the member."""
 
     column: int
-    held: Callable[[Frame, tuple[str, ...]], Mapping[str, Any]]
+    definition: str
+    held: Value  # a mapping from each role
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +77,7 @@ def _call(context: Context, name: str, column: int, nodes: list[ast.expr]) -> Lo
     values = [_value(context, node) for node in nodes]
     if name in context.scope.roles:
         asserted = is_subject(context.scope, nodes[0], compile_value(_anew(context), nodes[0])[1])
-        return HasRole(column, held_roles(name, values, asserted=asserted))
+        return HasRole(column, name, held_roles(name, values, asserted=asserted))
     return Matches(column, values[0], name) if name in PATTERN_FUNCTIONS else None
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from pdp.policy.facts import Facts, Source, Unknown
 from pdp.policy.roles import RoleGraph
@@ -21,25 +22,28 @@ EVALUATION_ERRORS: Final = (
 )
 
 
-@dataclass(slots=True)
-class Frame:
-    """One request as one layer sees it: its tokens filled, its role closures kept."""
+class Frame(msgspec.Struct):
+    """One request as one layer sees it: its tokens filled, what was worked out for it kept.
+
+    `found` holds what a probe of the index has matched.
+    """
 
     facts: Facts
     tokens: Sequence[Any]
     graphs: Mapping[str, RoleGraph]
-    closures: dict[tuple[str, str, str, bool], Any] = field(default_factory=dict)
+    closures: dict[tuple[str, str, str, bool], Mapping[str, str]] = {}
+    found: dict[Any, Any] = {}
 
-    def reach(self, definition: str, name: str, domain: str, asserted: bool) -> Any:
+    def reach(self, definition: str, name: str, domain: str, asserted: bool) -> Mapping[str, str]:
         """The roles of `name`; with `asserted` those of the request's credential, too."""
         key = (definition, name, domain, asserted)
-        if key not in self.closures:
-            self.closures[key] = self.graphs[definition].reach(
-                name, domain, self.asserted_in(definition, domain) if asserted else ()
-            )
-        return self.closures[key]
+        closure = self.closures.get(key)
+        if closure is None:
+            given = self.asserted_in(definition, domain) if asserted and self.facts.asserted else ()
+            closure = self.closures[key] = self.graphs[definition].reach(name, domain, given)
+        return closure
 
-    def asserted_in(self, definition: str, domain: str) -> list[str]:
+    def asserted_in(self, definition: str, domain: str) -> Sequence[str]:
         """The roles that the credential asserts in `domain` of a role definition."""
         anywhere = not self.graphs[definition].has_domain
         return [r for r, of in self.facts.asserted if anywhere or of is None or of == domain]
@@ -174,7 +178,8 @@ def guarded(value: Value, mode: Mode) -> Truth:
 
     def truth(frame: Frame, row: Row) -> bool | None:
         try:
-            return mode.judge(value(frame, row))
+            found = value(frame, row)
+            return found if found is True or found is False else mode.judge(found)
         except EVALUATION_ERRORS:
             return None
 

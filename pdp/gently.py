@@ -1,0 +1,48 @@
+"""Lets go of a large structure in small steps, so that other threads get their turn in between."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterable
+from itertools import chain, islice
+from typing import Any
+
+_BATCH = 256  # objects that are looked at together
+_LARGE = 4096  # parts of one object that are picked up together
+_PLAIN = frozenset((str, int, float, bool, type(None)))  # not worth a step of its own
+_ALONE = 3  # a batch, the loop over it, and the argument of `getrefcount`: nobody else
+
+
+def take_apart(held: list[Any]) -> None:
+    """Empty `held`, and free what only it kept alive, never much at once.
+
+    The last reference to a million objects frees all of them in one go, for as long as which no
+    other thread can run. Here each object's parts are picked up before it goes. What somebody
+    else still holds stays as it is, whole: nothing is changed, only let go.
+    """
+    while held:
+        batch = list({id(item): item for item in held[-_BATCH:]}.values())
+        del held[-_BATCH:]
+        alone = [item for item in batch if sys.getrefcount(item) <= _ALONE]
+        small = [item for item in alone if not _is_large(item)]
+        if len(small) < len(alone):
+            _pick_up(held, [item for item in alone if _is_large(item)])
+        held += [part for part in gc.get_referents(*small) if part.__class__ not in _PLAIN]
+        del alone, small  # else these would keep the batch as a whole until the next one is there
+
+
+def is_held_elsewhere(held: list[Any]) -> bool:
+    """Whether anything but this list keeps one of its items alive."""
+    return any(sys.getrefcount(item) > _ALONE for item in held)
+
+
+def _is_large(item: Any) -> bool:
+    return isinstance(item, tuple | list | dict) and len(item) > _LARGE
+
+
+def _pick_up(held: list[Any], large: Iterable[Any]) -> None:
+    for item in large:
+        parts = chain(item, item.values()) if isinstance(item, dict) else iter(item)
+        while some := list(islice(parts, _LARGE)):
+            held += some

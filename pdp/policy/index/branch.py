@@ -1,0 +1,154 @@
+"""One conjunction over many rows: a tree whose levels are probes and whose leaves are rows.
+
+Rows stand in the tree by the texts of the columns that the probes select among, the most telling
+column first; few rows are a leaf at once. What no level has made sure of is evaluated row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pdp.policy.index.probes import Probe
+from pdp.policy.matcher.normal import Literal
+from pdp.policy.matcher.terms import Frame, Truth, all_of
+from pdp.policy.rows import PolicyRow
+
+Leaf = int | tuple[int, ...]  # positions in ascending order; most leaves are one row
+_FEW: Final = 3  # rows are evaluated rather than told apart further
+
+Rows = Sequence[PolicyRow]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Branch:
+    """The rows of one conjunction.
+
+    `gates` read no row, `levels` are probes, `rest[depth]` are the literals that `depth` levels
+    have not made sure of, `whole` are all. A `lenient` branch is after rows that are not false,
+    which unknown ones are not; others are after rows that are true. `literals` are all of it,
+    the first of them those of the levels: for those who want to know the plan.
+    """
+
+    rows: Rows
+    positions: Sequence[int]
+    gates: tuple[Truth, ...]
+    levels: tuple[Probe, ...]
+    root: Any
+    rest: tuple[Truth | None, ...]
+    whole: Truth | None
+    lenient: bool
+    literals: tuple[Literal, ...]
+
+    def first(self, frame: Frame, best: int) -> int:
+        """The first position before `best` whose row matches, or `best`."""
+        for gate in self.gates:
+            held = gate(frame, ())
+            if held is False or (held is None and not self.lenient):
+                return best
+        return self._below(frame, self.root, 0, best)
+
+    def _below(self, frame: Frame, node: Any, depth: int, best: int) -> int:
+        while node.__class__ is dict:
+            selected = self.levels[depth].select(frame, node)
+            if selected is None:
+                return self._unsure(frame, node, depth, best)
+            depth += 1
+            if len(selected) != 1:
+                for child in selected:
+                    best = self._below(frame, child, depth, best)
+                return best
+            (node,) = selected
+        return self._among(frame, node, self.rest[depth], best)
+
+    def _unsure(self, frame: Frame, node: Any, depth: int, best: int) -> int:
+        """A level cannot tell: every row below it may be not false, and none is true."""
+        if not self.lenient:
+            return best
+        if depth == 0:  # in order, as the first row is likely to do
+            return self._among(frame, self.positions, self.whole, best)
+        for leaf, _ in leaves(node):
+            best = self._among(frame, leaf, self.whole, best)
+        return best
+
+    def _among(self, frame: Frame, leaf: Any, test: Truth | None, best: int) -> int:
+        if leaf.__class__ is int:
+            leaf = (leaf,)
+        for position in leaf:
+            if position >= best:
+                break
+            if test is None:
+                return int(position)
+            matched = test(frame, self.rows[position].values)
+            if matched or (matched is None and self.lenient):
+                return int(position)
+        return best
+
+
+def leaves(node: Any, depth: int = 0) -> Iterator[tuple[Sequence[int], int]]:
+    """Every leaf below a node, with how many levels stand above it."""
+    pending = [(node, depth)]
+    while pending:
+        node, depth = pending.pop()
+        if node.__class__ is dict:
+            pending.extend([(child, depth + 1) for child in node.values()])
+        else:
+            yield (node,) if node.__class__ is int else node, depth
+
+
+def _all(literals: Sequence[Literal]) -> Truth | None:
+    """The conjunction of literals; None for none, which holds."""
+    truths = [literal.truth for literal in literals]
+    return (truths[0] if len(truths) == 1 else all_of(truths)) if truths else None
+
+
+def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
+    """The tree of the rows at `positions`; deeper levels only where many rows are left."""
+    if len(positions) == 1:
+        return positions[0]
+    if len(positions) <= _FEW or not levels:
+        return tuple(positions) if levels or len(positions) < len(rows) else positions
+    column, deeper = levels[0].column, levels[1:]
+    groups: dict[str, list[int]] = {}
+    for position in positions:
+        text = rows[position].values[column]
+        group = groups.get(text)
+        if group is None:
+            groups[text] = [position]
+        else:
+            group.append(position)
+    # One at a time: to free all of them in one go would take long.
+    return {text: grow(rows, groups.pop(text), deeper) for text in list(groups)}
+
+
+def branch_of(
+    literals: Sequence[Literal],
+    probes: Sequence[tuple[Literal, Probe]],
+    rows: Rows,
+    positions: Sequence[int],
+    *,
+    lenient: bool,
+    verify: Truth | None = None,
+) -> Branch:
+    """The branch of `literals` over the rows at `positions`, with `probes` of some as levels.
+
+    With `verify` that is asked of every row that is left, instead of what is not yet sure.
+    """
+    reading = [literal for literal in literals if literal.columns]
+    sure = [literal for literal, _ in probes]
+    levels = tuple(probe for _, probe in probes)
+    return Branch(
+        rows=rows,
+        positions=positions,
+        gates=tuple(literal.truth for literal in literals if not literal.columns),
+        levels=levels,
+        root=grow(rows, positions, levels),
+        rest=tuple(
+            verify or _all([literal for literal in reading if literal not in sure[:depth]])
+            for depth in range(len(levels) + 1)
+        ),
+        whole=verify or _all(reading),
+        lenient=lenient,
+        literals=tuple(dict.fromkeys([*sure, *literals])),
+    )

@@ -1,0 +1,27 @@
+"""Buckets of a table: one pattern under a key, or several."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+Bucket = str | list[str]  # most keys have one pattern: a list for each would cost 64 bytes
+K = TypeVar("K", str, int)
+
+
+def put(table: dict[K, Bucket], key: K, pattern: str) -> None:
+    """Add a pattern under a key."""
+    there = table.get(key)
+    if there is None:
+        table[key] = pattern
+    elif isinstance(there, str):
+        table[key] = [there, pattern]
+    else:
+        there.append(pattern)
+
+
+def take(found: list[str], bucket: Bucket | None) -> None:
+    """Add to `found` what stands in a bucket, if there is one."""
+    if isinstance(bucket, str):
+        found.append(bucket)
+    elif bucket is not None:
+        found.extend(bucket)

@@ -1,0 +1,91 @@
+"""A table of paths: by the number of their segments, the places of their names, and their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from pdp.policy.index.buckets import Bucket, put, take
+from pdp.policy.matcher.paths import PathPattern
+
+
+@dataclass(slots=True)
+class _Shape:
+    """Paths with names at the same places; `key` picks the literal segments of a value."""
+
+    names: tuple[int, ...]
+    key: Callable[[list[str]], str]
+    table: dict[str, Bucket] = field(default_factory=dict)
+
+    def matching(self, segments: list[str]) -> Bucket | None:
+        """The patterns of this shape that match, if there are any."""
+        bucket = self.table.get(self.key(segments))
+        if bucket is not None:
+            for name in self.names:
+                if not segments[name]:
+                    return None
+        return bucket
+
+
+def _key(size: int, places: tuple[int, ...]) -> Callable[[list[str]], str]:
+    """How the segments at `places` become one text; they hold no slash, so it is unequivocal."""
+    if places == tuple(range(size)):
+        return lambda segments: "/".join(segments[:size])
+    if len(places) <= 1:
+        return itemgetter(*places) if places else lambda _segments: ""
+    pick = itemgetter(*places)
+    return lambda segments: "/".join(pick(segments))
+
+
+class Paths:
+    """Paths of literal segments and names, with or without an open end."""
+
+    def __init__(self, paths: Iterable[tuple[PathPattern, str]]) -> None:
+        shapes: dict[tuple[bool, int, tuple[int, ...]], _Shape] = {}
+        for path, pattern in paths:
+            _add(shapes, path, pattern)
+        self.keys = sum(len(shape.table) for shape in shapes.values())
+        self._closed: dict[int, list[_Shape]] = {}
+        self._open: list[tuple[int, _Shape]] = []
+        for (is_open, size, _), shape in shapes.items():
+            if is_open:
+                self._open.append((size, shape))
+            else:
+                self._closed.setdefault(size, []).append(shape)
+
+    def matching(self, value: str) -> list[str]:
+        """The patterns that match `value`."""
+        found = self._exactly(value)
+        if value[-1:] == "\n":  # which `$` does not see
+            found = list(dict.fromkeys(found + self._exactly(value[:-1])))
+        return found
+
+    def _exactly(self, value: str) -> list[str]:
+        found: list[str] = []
+        segments = value.split("/")
+        count = len(segments)
+        for shape in self._closed.get(count, ()):
+            take(found, shape.matching(segments))
+        for size, shape in self._open:
+            # What a star stands for has no newline.
+            if size < count and ("\n" not in value or "\n" not in "/".join(segments[size:])):
+                take(found, shape.matching(segments))
+        return found
+
+
+def _add(
+    shapes: dict[tuple[bool, int, tuple[int, ...]], _Shape], path: PathPattern, pattern: str
+) -> None:
+    literals = path.literals
+    texts = [literal for literal in literals if literal is not None]
+    text = "/".join(texts)
+    names: tuple[int, ...] = ()
+    if len(texts) < len(literals):
+        names = tuple([i for i, literal in enumerate(literals) if literal is None])
+    key = path.open, len(literals), names
+    shape = shapes.get(key)
+    if shape is None:
+        places = tuple(i for i in range(len(literals)) if i not in names)
+        shape = shapes[key] = _Shape(names, _key(len(literals), places))
+    put(shape.table, pattern if text == pattern else text, pattern)

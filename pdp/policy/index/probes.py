@@ -1,0 +1,160 @@
+"""Probes: what a request selects among the texts of one policy column.
+
+A probe belongs to one literal. It selects, from the children of a node, those under whose text the
+literal is true; None tells that the literal is unknown, or false, for every text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pdp.policy.index.tables import Table, table_of
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
+from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf
+from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame, Value
+from pdp.policy.roles import RoleGraph
+
+Node = Mapping[str, Any]
+_FEW: Final = 3  # texts are tried one by one rather than looked up in a table
+_NO_ROW: Final = ()
+
+
+class Probe(Protocol):
+    """One literal over one column.
+
+    `keys` tells by how many keys the texts of the column are told apart, `tried` how many of them
+    are tried one by one, at worst.
+    """
+
+    @property
+    def column(self) -> int:
+        """The column's index."""
+        ...
+
+    @property
+    def keys(self) -> int: ...  # noqa: D102
+
+    @property
+    def tried(self) -> int: ...  # noqa: D102
+
+    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+        """The children of `node` whose text the request selects, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Equal:
+    column: int
+    keys: int
+    value: Value
+    tried: int = 0
+
+    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+        try:
+            value = self.value(frame, _NO_ROW)
+        except EVALUATION_ERRORS:
+            return None
+        # A number, a list or an object equals no text.
+        child = node.get(value) if isinstance(value, str) else None
+        return () if child is None else (child,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OneOf:
+    column: int
+    keys: int
+    value: Value
+    tried: int = 0
+
+    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+        try:
+            value = self.value(frame, _NO_ROW)
+            if isinstance(value, str):
+                return [child for text, child in node.items() if text in value]
+            return _common(node, [item for item in value if isinstance(item, str)])
+        except EVALUATION_ERRORS:
+            return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _HasRole:
+    column: int
+    keys: int
+    held: Value
+    listed: bool  # roles that are patterns cannot be listed, only asked for
+
+    @property
+    def tried(self) -> int:
+        return 0 if self.listed else self.keys
+
+    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+        try:
+            held: Collection[str] = self.held(frame, _NO_ROW)
+        except EVALUATION_ERRORS:
+            return None
+        if self.listed:
+            return _common(node, held)
+        return [child for text, child in node.items() if text in held]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matches:
+    column: int
+    keys: int
+    value: Value
+    function: str
+    table: Table
+
+    @property
+    def tried(self) -> int:
+        return self.table.tried
+
+    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+        try:
+            value = self.value(frame, _NO_ROW)
+            if not isinstance(value, str):
+                return None
+            if len(node) <= _FEW and self not in frame.found:
+                compiled = PATTERN_FUNCTIONS[self.function]
+                return [child for text, child in node.items() if compiled(text)(value)]
+            return _common(node, self._matching(frame, value))
+        except EVALUATION_ERRORS:
+            return None
+
+    def _matching(self, frame: Frame, value: str) -> Collection[str]:
+        """What matches, worked out once for each question."""
+        found: Collection[str] | None = frame.found.get(self)
+        if found is None:
+            texts = self.table.matching(value)
+            found = frame.found[self] = frozenset(texts) if len(texts) > _FEW else texts
+        return found
+
+
+def _common(node: Node, texts: Collection[str]) -> list[Any]:
+    """The children under `texts`; whichever is fewer is gone through."""
+    if len(texts) == 1:
+        (text,) = texts
+        return [node[text]] if text in node else []
+    if len(texts) <= len(node):
+        return [node[text] for text in texts if text in node]
+    return [child for text, child in node.items() if text in texts]
+
+
+def probe_of(
+    lookup: Lookup, texts: Collection[str], graphs: Mapping[str, RoleGraph]
+) -> Probe | None:
+    """The probe of a lookup over the distinct `texts` of its column, if there is one."""
+    column = lookup.column
+    match lookup:
+        case Equal():
+            return _Equal(column, len(texts), lookup.value)
+        case OneOf():
+            return _OneOf(column, len(texts), lookup.value)
+        case HasRole():
+            listed = graphs[lookup.definition].listed
+            return _HasRole(column, len(texts), lookup.held, listed)
+        case Matches(function=function):
+            table = table_of(function, texts)
+            return _Matches(column, table.keys, lookup.value, function, table) if table else None

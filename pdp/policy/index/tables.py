@@ -1,0 +1,168 @@
+"""Tables of patterns: from a value to the patterns that match it, in a few look-ups.
+
+A pattern has a shape (how long its prefix is, which of its segments are names, how many bits of an
+address count) and a key (the prefix, the literal segments, those bits). A value has one key for
+each shape that occurs, and what stands under it matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from pdp.policy.index.buckets import Bucket, put, take
+from pdp.policy.index.paths import Paths
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, key_prefix
+from pdp.policy.matcher.networks import address, network
+from pdp.policy.matcher.paths import PathPattern, parse_path
+from pdp.policy.matcher.regex import literal_prefix
+
+
+class Table(Protocol):
+    """The distinct patterns of one column."""
+
+    keys: int  # by how many keys they are told apart
+    tried: int  # how many are tried one by one, at worst
+
+    def matching(self, value: str) -> list[str]:
+        """The patterns that match `value`; ValueError if it is no value of the function."""
+        ...
+
+
+def _largest(table: Mapping[Any, Bucket]) -> int:
+    return max(
+        (1 if isinstance(bucket, str) else len(bucket) for bucket in table.values()), default=0
+    )
+
+
+class Prefixes:
+    """Patterns by the text that a matching value must begin with; `matches` makes sure."""
+
+    def __init__(
+        self, patterns: Iterable[tuple[str, str]], matches: Callable[[str, str], bool] | None
+    ) -> None:
+        self._by_length: dict[int, dict[str, Bucket]] = {}
+        self._matches = matches
+        for prefix, pattern in patterns:
+            put(self._by_length.setdefault(len(prefix), {}), prefix, pattern)
+        self._by_length = dict(sorted(self._by_length.items()))
+        self.keys = sum(map(len, self._by_length.values()))
+        self.tried = sum(map(_largest, self._by_length.values())) if matches else 0
+
+    def matching(self, value: str) -> list[str]:
+        """The patterns that match `value`."""
+        found: list[str] = []
+        length, matches = len(value), self._matches
+        for size, table in self._by_length.items():
+            if size > length:
+                break
+            bucket = table.get(value[:size])
+            if bucket is not None:
+                take(found, bucket)
+        return found if matches is None else [p for p in found if matches(p, value)]
+
+
+class KeyMatch:
+    """keyMatch: a text, or a prefix before a star."""
+
+    tried = 0
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        known = list(patterns)
+        self._whole = {pattern: pattern for pattern in known if "*" not in pattern}
+        stars = ((p.partition("*")[0], p) for p in known if "*" in p)
+        self._prefixes = Prefixes(stars, None)
+        self.keys = len(self._whole) + self._prefixes.keys
+
+    def matching(self, value: str) -> list[str]:
+        """The patterns that match `value`."""
+        found = self._prefixes.matching(value)
+        take(found, self._whole.get(value))
+        return found
+
+
+class PathPatterns:
+    """keyMatch2 to keyMatch5: paths where they are that, and regular expressions else."""
+
+    def __init__(self, function: str, patterns: Iterable[str]) -> None:
+        others: list[str] = []
+        self._paths = Paths(_paths(function, patterns, others))
+        self._cut = function == "keyMatch5"
+        self._others = _verified(function, others)
+        self.keys = self._paths.keys + self._others.keys
+        self.tried = self._others.tried
+
+    def matching(self, value: str) -> list[str]:
+        """The patterns that match `value`."""
+        if self._cut:
+            value = value.split("?", 1)[0]
+        found = self._paths.matching(value)
+        return found + self._others.matching(value) if self._others.keys else found
+
+
+def _paths(
+    function: str, patterns: Iterable[str], others: list[str]
+) -> Iterator[tuple[PathPattern, str]]:
+    """The patterns that are paths, one at a time; the rest goes to `others`."""
+    for pattern in patterns:
+        path = parse_path(function, pattern)
+        if path is None:
+            others.append(pattern)
+        else:
+            yield path, pattern
+
+
+def _verified(function: str, patterns: Iterable[str]) -> Prefixes:
+    """Regular expressions by the text that they begin with; each is asked, and only then."""
+    compiled = PATTERN_FUNCTIONS[function]
+    prefix = literal_prefix if function == "regexMatch" else partial(key_prefix, function)
+    return Prefixes(
+        ((prefix(pattern), pattern) for pattern in patterns),
+        lambda pattern, value: compiled(pattern)(value),
+    )
+
+
+class Networks:
+    """ipMatch: one table for each length of a prefix."""
+
+    tried = 0
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._tables: dict[int, dict[int, dict[int, Bucket]]] = {4: {}, 6: {}}
+        for pattern in patterns:
+            version, length, bits = network(pattern)
+            shift = _BITS[version] - length
+            put(self._tables[version].setdefault(shift, {}), bits >> shift, pattern)
+        self.keys = sum(len(t) for by in self._tables.values() for t in by.values())
+
+    def matching(self, value: str) -> list[str]:
+        """The patterns that match `value`."""
+        found: list[str] = []
+        version, bits = address(value)
+        for shift, table in self._tables[version].items():
+            bucket = table.get(bits >> shift)
+            if bucket is not None:
+                take(found, bucket)
+        return found
+
+
+_BITS: Final = {4: 32, 6: 128}
+_TABLES: Final[Mapping[str, Callable[[Iterable[str]], Table]]] = MappingProxyType(
+    {
+        "keyMatch": KeyMatch,
+        "keyMatch2": partial(PathPatterns, "keyMatch2"),
+        "keyMatch3": partial(PathPatterns, "keyMatch3"),
+        "keyMatch4": partial(PathPatterns, "keyMatch4"),
+        "keyMatch5": partial(PathPatterns, "keyMatch5"),
+        "regexMatch": partial(_verified, "regexMatch"),
+        "ipMatch": Networks,
+    }
+)
+
+
+def table_of(function: str, patterns: Iterable[str]) -> Table | None:
+    """The table of distinct `patterns` of a function; None for those that have none."""
+    build = _TABLES.get(function)
+    return build(patterns) if build else None

@@ -1,0 +1,48 @@
+"""Shell patterns with `**` and braces, as pycasbin's globMatch has wcmatch read them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from casbin.util import builtin_operators
+
+from pdp.policy.matcher.regex import Match, compile_regex
+
+_operators: Any = builtin_operators
+glob: Final = _operators.glob  # the wcmatch that pycasbin has
+_FLAGS: Final = glob.GLOBSTAR | glob.BRACE
+_STARS: Final = re.compile(r"\*{2,}")
+
+
+def compile_glob(pattern: str) -> Match:
+    """Whether a whole path matches, in at most quadratic time.
+
+    ValueError for what is no shell pattern; CatastrophicPattern if there is no fast way.
+    """
+    try:
+        expressions, _ = glob.translate(_adapted(pattern), flags=_FLAGS)
+    except (AttributeError, TypeError):
+        raise
+    except Exception as error:  # noqa: BLE001 - braces can exceed wcmatch's limit, a bare Exception
+        raise ValueError(f"is not a shell pattern: {error}") from None
+    matches = [compile_regex(rf"{expression.removesuffix('$')}\Z") for expression in expressions]
+
+    def match_any(value: Any) -> bool:
+        if not isinstance(value, str):
+            raise TypeError("is no path")
+        return any(match(value) for match in matches)
+
+    return match_any
+
+
+def _adapted(pattern: str) -> str:
+    """The pattern as pycasbin hands it on: `**` is whole segments, or else a star like any other.
+
+    `/a/**` matches `/a`, too, and `*/` at the beginning the empty text before a slash only.
+    """
+    if pattern.startswith("*/"):
+        pattern = pattern[1:]
+    parts = pattern.split("/")
+    adapted = "/".join(part if part == "**" else _STARS.sub("*", part) for part in parts)
+    return f"{{{adapted[:-3]},{adapted}}}" if adapted.endswith("/**") else adapted

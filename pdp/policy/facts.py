@@ -72,7 +72,7 @@ class Facts(msgspec.Struct, frozen=True):
     asserted: tuple[tuple[str, str | None], ...]
     now: float
     moment: Instant | None = None
-    frames: dict[str, Any] = {}  # each layer's view, kept
+    kept: dict[str, Any] = {}  # what each layer has worked out, by its name
 
     @property
     def time(self) -> Instant:

@@ -66,12 +66,16 @@ class Layer:
         return self.clause.depends
 
     def frame(self, facts: Facts) -> Frame:
-        """`facts` as this layer sees them, worked out once for each question."""
-        frame: Frame | None = facts.frames.get(self.name)
-        if frame is None:
+        """`facts` as this layer sees them, worked out once for each question.
+
+        The frame itself is not kept: facts and frame would hold one another, and such cycles wait
+        for the garbage collector.
+        """
+        kept = facts.kept.get(self.name)
+        if kept is None:
             tokens = [template.render(facts) for template in self.templates]
-            frame = facts.frames[self.name] = Frame(facts, tokens, self.graphs)
-        return frame
+            kept = facts.kept[self.name] = tokens, self.graphs, {}, {}
+        return Frame(facts, *kept)
 
     def judge(self, facts: Facts) -> Ruling:
         """The decision of the effect over the rows that match.
@@ -79,19 +83,17 @@ class Layer:
         INVARIANT: a row whose match is unknown denies if it is a deny row, and is passed over
         if it is an allow row.
         """
-        frame, indexes, effect, end = self.frame(facts), self.indexes, self.effect, len(self.rows)
-        denied = indexes.denies.first(frame, end)
-        if denied < end and not effect.ordered:
-            return Ruling(Decision.DENY, self._rule(denied))
-        allowed = indexes.allows.first(frame, denied)
-        if allowed < denied:
-            return Ruling(Decision.ALLOW, self._rule(allowed))
+        frame, indexes, effect, rows = self.frame(facts), self.indexes, self.effect, self.rows
+        denied = end = len(rows)
+        if indexes.denies.branches:
+            denied = indexes.denies.first(frame, end)
+        if denied == end or effect.ordered:
+            allowed = indexes.allows.first(frame, denied)
+            if allowed < denied:
+                return Ruling(Decision.ALLOW, Rule(self.file, rows[allowed].line))
         if denied < end:
-            return Ruling(Decision.DENY, self._rule(denied))
+            return Ruling(Decision.DENY, Rule(self.file, rows[denied].line))
         return SILENCE if effect.needs_allow else Ruling(effect.otherwise)
-
-    def _rule(self, position: int) -> Rule:
-        return Rule(self.file, self.rows[position].line)
 
     def covers(self, facts: Facts) -> bool:
         """Whether some row speaks of this resource, for whatever subject and action."""

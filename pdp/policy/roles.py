@@ -85,7 +85,9 @@ class RoleGraph:
         if kept and (known := kept.get((name, domain, given))) is not None:
             return known
         links = self.links.get(domain, _NO_LINKS)
-        level = links.get(name, ()) + given
+        level = links.get(name, ())
+        if given:
+            level += given
         found = dict.fromkeys(level, name)
         found[name] = ""
         for role in level:

@@ -50,8 +50,9 @@ class Branch:
         return self._below(frame, self.root, 0, best)
 
     def _below(self, frame: Frame, node: Any, depth: int, best: int) -> int:
+        levels = self.levels
         while node.__class__ is dict:
-            selected = self.levels[depth].select(frame, node)
+            selected = levels[depth].select(frame, node)
             if selected is None:
                 return self._unsure(frame, node, depth, best)
             depth += 1
@@ -59,7 +60,7 @@ class Branch:
                 for child in selected:
                     best = self._below(frame, child, depth, best)
                 return best
-            (node,) = selected
+            node = selected[0]
         return self._among(frame, node, self.rest[depth], best)
 
     def _unsure(self, frame: Frame, node: Any, depth: int, best: int) -> int:
@@ -73,16 +74,13 @@ class Branch:
         return best
 
     def _among(self, frame: Frame, leaf: Any, test: Truth | None, best: int) -> int:
-        if leaf.__class__ is int:
-            leaf = (leaf,)
-        for position in leaf:
+        rows, lenient = self.rows, self.lenient
+        for position in (leaf,) if leaf.__class__ is int else leaf:
             if position >= best:
                 break
-            if test is None:
-                return int(position)
-            matched = test(frame, self.rows[position].values)
-            if matched or (matched is None and self.lenient):
-                return int(position)
+            matched = test is None or test(frame, rows[position].values)
+            if matched or (matched is None and lenient):
+                return position
         return best
 
 

@@ -6,7 +6,7 @@ literal is true; None tells that the literal is unknown, or false, for every tex
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -39,7 +39,7 @@ class Probe(Protocol):
     @property
     def tried(self) -> int: ...  # noqa: D102
 
-    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+    def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         """The children of `node` whose text the request selects, or None."""
         ...
 
@@ -51,7 +51,7 @@ class _Equal:
     value: Value
     tried: int = 0
 
-    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+    def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
             value = self.value(frame, _NO_ROW)
         except EVALUATION_ERRORS:
@@ -68,7 +68,7 @@ class _OneOf:
     value: Value
     tried: int = 0
 
-    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+    def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
             value = self.value(frame, _NO_ROW)
             if isinstance(value, str):
@@ -89,7 +89,7 @@ class _HasRole:
     def tried(self) -> int:
         return 0 if self.listed else self.keys
 
-    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+    def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
             held: Collection[str] = self.held(frame, _NO_ROW)
         except EVALUATION_ERRORS:
@@ -111,7 +111,7 @@ class _Matches:
     def tried(self) -> int:
         return self.table.tried
 
-    def select(self, frame: Frame, node: Node) -> Collection[Any] | None:
+    def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
             value = self.value(frame, _NO_ROW)
             if not isinstance(value, str):

@@ -19,6 +19,7 @@ from pdp.identity.settings import AuthenticationSettings, check, role_names
 from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
 from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
 from pdp.runtime.callers import Callers, load_callers
+from pdp.runtime.gateway_settings import check_gateways
 from pdp.runtime.keys import key_sources
 from pdp.runtime.revocations import load_revocations
 from pdp.runtime.settings import (
@@ -158,7 +159,7 @@ def _settings(
     problems += found
     policy, found = _section(_Policy, _only(tables, POLICY), SETTINGS)
     problems += found
-    problems += check_server(operator.server, file)
+    problems += check_server(operator.server, file) + check_gateways(operator.server, file)
     problems += check(operator.authentication, file)
     problems += check_callers(operator.callers, file)
     return operator, policy, problems

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import ServicerContext
 
@@ -77,6 +78,14 @@ def read_check(request: CheckRequest, fields: Fields, context: Context) -> Asked
     return understand(method, path, host, chain, scheme, fields, context.reading)
 
 
+def _parse(data: bytes) -> CheckRequest:
+    """The message; an empty one, which asks nothing, for bytes that are none: Envoy sees a 400."""
+    try:
+        return CheckRequest.FromString(data)
+    except DecodeError:
+        return CheckRequest()
+
+
 class Authorization:
     """`Check`: every answer is a CheckResponse, faults too, so that Envoy shows the 503."""
 
@@ -85,9 +94,10 @@ class Authorization:
         self._remove = respelled(context.presentation.identity.names)
 
     async def check(
-        self, request: CheckRequest, call: ServicerContext[CheckRequest, CheckResponse]
+        self, data: bytes, call: ServicerContext[bytes, CheckResponse]
     ) -> CheckResponse:
-        """The verdict on one request, before the caller's deadline."""
+        """The verdict on one CheckRequest, before the caller's deadline."""
+        request = _parse(data)
         left = call.time_remaining()
         seconds = None if left is None else max(0.0, left * _SHARE_OF_DEADLINE)
 

@@ -12,7 +12,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from pdp.surfaces.context import Context
 from pdp.surfaces.envoy_grpc import Authorization
-from pdp.surfaces.ext_authz_pb2 import CheckRequest, CheckResponse
+from pdp.surfaces.ext_authz_pb2 import CheckResponse
 from pdp.surfaces.ops import is_ready
 
 AUTHORIZATION: Final = "envoy.service.auth.v3.Authorization"
@@ -70,8 +70,9 @@ class Listener:
 
 
 def _handlers(context: Context) -> list[grpc.GenericRpcHandler]:
-    check = grpc.unary_unary_rpc_method_handler(
-        Authorization(context).check, CheckRequest.FromString, CheckResponse.SerializeToString
+    # Without a deserializer of gRPC's: what cannot be read is to be a 400 of ours.
+    check: grpc.RpcMethodHandler[bytes, CheckResponse] = grpc.unary_unary_rpc_method_handler(
+        Authorization(context).check, None, CheckResponse.SerializeToString
     )
     health = grpc.unary_unary_rpc_method_handler(
         Health(context).check,

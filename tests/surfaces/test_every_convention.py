@@ -13,6 +13,7 @@ from support import Running, copy_policies, free_port, pdp, token
 from test_verdicts import TABLE, Row
 
 from pdp.answer.profiles import Profile
+from pdp.errors import KeysUnavailable
 from pdp.surfaces.conventions import CONVENTIONS, ENVOY, FORWARD, INGRESS, NGINX, Convention
 
 FOREIGN = {
@@ -179,6 +180,32 @@ async def test_a_missing_header_is_a_bad_request_that_names_it(
         else:
             assert response.status == 400
             assert f"{name}: is missing" in body.decode()
+
+
+@conventions
+async def test_a_fault_is_a_503(both: Running, convention: Convention) -> None:
+    async def fail(*_: object) -> None:
+        raise KeysUnavailable
+
+    both.service.authenticator.authenticate = fail  # type: ignore[method-assign,assignment]
+    method, path = line(convention, ALICE)
+    response, body = await both.ask(method, path, headers=question(convention, ALICE))
+    assert response.status == 503
+    assert "X-Authz-Status" not in response.headers
+    assert (body == b"") == (convention.profile is Profile.NGINX)
+
+
+@conventions
+async def test_two_hosts_credentials_or_targets_are_a_bad_request(
+    both: Running, convention: Convention
+) -> None:
+    method, path = line(convention, ALICE)
+    whole = question(convention, ALICE)
+    refused = 403 if convention.profile is Profile.NGINX else 400
+    for name in whole.keys() - {"X-Forwarded-For", "Host"}:
+        twice = [*whole.items(), (name, whole[name])]
+        response, _ = await both.ask(method, path, headers=twice)
+        assert response.status == refused, name
 
 
 TARGETS = [

@@ -19,7 +19,8 @@ class Fleet:
 
     def __init__(self, place: Path) -> None:
         self._place, self.loop, self._running = place, Loop(), dict[str, Live]()
-        self.pdp = Pdp(here(support.copy_policies(place)), place)
+        self._policies = here(support.copy_policies(place))
+        self.pdp = Pdp(self._policies, place / "pdp")
         self.app = Upstream(self.loop, support.free_port())
 
     def get(self, gateway: Gateway) -> Live:
@@ -38,6 +39,10 @@ class Fleet:
         place.mkdir()
         return Live(gateway, binary, relays, self.app, self.pdp, place)
 
+    def another_pdp(self, **settings: str) -> Pdp:
+        """With the same policies."""
+        return Pdp(self._policies, self._place / "another-pdp", **settings)
+
     def stop(self) -> None:
         for live in self._running.values():
             live.stop()
@@ -49,6 +54,14 @@ class Fleet:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     place = tmp_path_factory.mktemp("gateways")
     running = Fleet(place)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def strict(fleet: Fleet) -> Iterator[Pdp]:
+    """A PDP that takes no credential over plain http."""
+    running = fleet.another_pdp(PDP_REQUIRE_HTTPS="true")
     yield running
     running.stop()
 

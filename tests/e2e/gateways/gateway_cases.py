@@ -25,6 +25,24 @@ login_url = "/login"
 preflight = ["/invoices/*"]
 
 """
+# Pages that depend on the scheme alone: no gateway here speaks TLS, so it is always http.
+_SCHEME_MODEL = """
+[request_definition]
+r = obj
+[policy_definition]
+p = obj, scheme
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = r.obj == p.obj && r.context.scheme == p.scheme
+"""
+_SCHEME = """
+[[layers]]
+name = "scheme"
+kind = "grant"
+model = "scheme.conf"
+policy = "scheme.csv"
+"""
 _UNREADY = """
 [[authentication.issuers]]
 issuer = "https://unready.test/"
@@ -49,10 +67,13 @@ def here(policies: Path) -> Path:
         file.write_text(_moved(file.read_text()))
     rules = policies / "rbac.csv"
     rules.write_text(_OPEN + rules.read_text())
+    (policies / "scheme.conf").write_text(_SCHEME_MODEL)
+    (policies / "scheme.csv").write_text("p, /plain, http\np, /secure, https\n")
     manifest = policies / "pdp.toml"
     text = manifest.read_text()
     assert '\n[[layers]]\nname = "network"' in text
     assert "[server]" not in text
+    text += _SCHEME
     manifest.write_text(_SERVER + text.replace('\n[[layers]]\nname = "network"', _UNREADY))
     return policies
 

@@ -23,10 +23,11 @@ class Gateway:
     command: Callable[[str, Path], list[str]]
     version: tuple[str, ...]
     asks: str = "forward"  # the surface in the PDP's log
+    whole: bool = True  # a refusal keeps the PDP's body and headers; else status and what must be
     dead: int = 503  # what the client sees when the PDP refuses connections
     silent: int = 503  # and when it never answers
     bound: float = 4  # seconds until then
-    connections: int = 4  # new ones to the PDP in 100 requests
+    connections: int = 4  # new ones to the PDP in 110 requests
     deviations: Mapping[str, str] = field(default_factory=dict)  # what differs -> why
     page: str | None = None  # what the gateway itself asks the application for, to show its 404
     prepare: Mapping[str, str] = field(default_factory=dict)  # text of the sample -> text here
@@ -79,12 +80,15 @@ GATEWAYS = (
     Gateway(
         *("nginx", "nginx", "nginx", _DEBIAN + "nginx-light", _nginx, ("-v",)),
         asks="nginx",
+        whole=False,
         prepare=_NGINX_PLACES,
     ),
     Gateway(
         *("ingress-nginx", "ingress-nginx", "nginx", _DEBIAN + "nginx-light", _nginx, ("-v",)),
         asks="ingress",
-        connections=100,
+        whole=False,
+        connections=110,
+        deviations={"connections": "the controller's auth-url keeps none open"},
         prepare=_NGINX_PLACES,
     ),
     Gateway(

@@ -108,6 +108,12 @@ class Relay:
         """Refuse connections, and end those that there are."""
         self._loop.run(self._close())
 
+    def change(self, to: int) -> None:
+        """Hand on to somebody else, on new connections only."""
+        self.down()
+        self.to = to
+        self.up()
+
     def hang(self) -> None:
         """Accept, read, and never answer."""
         self.up()

@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,17 @@ _PORT = re.compile(rf"(?<![\d.])({PDP}|{GRPC}|{APP}|{GATEWAY})(?!\d)")
 class Pdp:
     """A real PDP process and its decision log."""
 
-    def __init__(self, policies: Path, place: Path) -> None:
-        self.port, self.grpc, self._log = support.free_port(), support.free_port(), place / "pdp"
+    def __init__(self, policies: Path, log: Path, **settings: str) -> None:
+        self.port, self.grpc, self._log = support.free_port(), support.free_port(), log
         admin = f"127.0.0.1:{support.free_port()}"
         command = [sys.executable, "-m", "pdp", "serve", str(policies), "--admin-listen", admin]
-        command += ["--listen", f"127.0.0.1:{self.port}", *self._grpc_flags()]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=place, stderr=log)  # noqa: S603
-        await_port(self.port, self.process, self._log)
+        command += ["--listen", f"127.0.0.1:{self.port}", "--grpc-listen", f"127.0.0.1:{self.grpc}"]
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(  # noqa: S603
+                command, cwd=log.parent, stderr=stderr, env={**os.environ, **settings}
+            )
+        await_port(self.port, self.process, log)
         self._read = 0
-
-    def _grpc_flags(self) -> list[str]:
-        return ["--grpc-listen", f"127.0.0.1:{self.grpc}"]
 
     def take(self) -> list[dict[str, Any]]:
         """The decisions since the last time, as they were logged."""
@@ -121,6 +120,16 @@ class Live:
         response = self.ask(method, target, fields, **options)
         seen = [s for s in self.app.take() if s["target"] != self.gateway.page]
         return response, self.pdp.take(), seen
+
+    @contextmanager
+    def asking(self, port: int) -> Iterator[None]:
+        """Somebody else is its PDP for a while."""
+        pdp = self.relay.to
+        try:
+            self.relay.change(port)
+            yield
+        finally:
+            self.relay.change(pdp)
 
     def stop(self) -> None:
         self.process.terminate()

@@ -32,19 +32,9 @@ def http(status: str, *fields: str, body: str = "") -> bytes:
     return "\r\n".join(lines).encode()
 
 
-@contextlib.contextmanager
-def answering(live: Live, loop: Any, data: bytes) -> Iterator[None]:
-    """The gateway's PDP says this and nothing else, for a while."""
-    relay, pdp = live.relay, live.relay.to
-    relay.down()
-    relay.to = Canned(loop, support.free_port(), data).port
-    relay.up()
-    try:
-        yield
-    finally:
-        relay.down()
-        relay.to = pdp
-        relay.up()
+def canned(live: Live, loop: Any, data: bytes) -> contextlib.AbstractContextManager[None]:
+    """The gateway's PDP says this and nothing else."""
+    return live.asking(Canned(loop, support.free_port(), data).port)
 
 
 RETRY = ("Cache-Control: no-store", "Retry-After: 7")
@@ -60,7 +50,7 @@ def test_over_use_is_a_429_that_says_when_to_come_back(live: Live, fleet: Any) -
             response = live.ask("GET", "/docs/a")
     else:
         data = THROTTLED[live.gateway.asks in OF_NGINX]
-        with answering(live, fleet.loop, data):
+        with canned(live, fleet.loop, data):
             response = live.ask("GET", "/docs/a")
     assert (response.status, response.all("Retry-After")) == (429, ["7"])
     assert response.all("Cache-Control") == ["no-store"]
@@ -87,16 +77,10 @@ def throttling_by_grpc(live: Live, loop: Any) -> Iterator[None]:
         return server, port
 
     server, port = loop.run(start())
-    relay, pdp = live.relay, live.relay.to
-    relay.down()
-    relay.to = port
-    relay.up()
     try:
-        yield
+        with live.asking(port):
+            yield
     finally:
-        relay.down()
-        relay.to = pdp
-        relay.up()
         loop.run(server.stop(None))
 
 
@@ -115,7 +99,7 @@ IMPOSTERS = {
 @pytest.mark.parametrize("imposter", IMPOSTERS)
 def test_what_is_no_pdp_allows_nothing(live: Live, fleet: Any, imposter: str) -> None:
     data, hundreds = IMPOSTERS[imposter]
-    with answering(live, fleet.loop, data):
+    with canned(live, fleet.loop, data):
         response, _, seen = live.judge("GET", "/docs/a", timeout=40)
     assert seen == []
     assert response.status // 100 in (hundreds, 5)
@@ -125,7 +109,7 @@ def test_an_allow_that_names_nobody_does_not_let_the_client_name_itself(
     live: Live, fleet: Any
 ) -> None:
     lies = [("X-Auth-Subject", "root"), ("X-Auth-Roles", "administrator"), ALICE]
-    with answering(live, fleet.loop, http("200 OK")):
+    with canned(live, fleet.loop, http("200 OK")):
         _, _, seen = live.judge("GET", "/docs/a", lies)
     for request in seen:
         told = {value for values in identity(request).values() for value in values}

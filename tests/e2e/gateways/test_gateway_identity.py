@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from gateway_cases import ALICE
-from gateway_processes import Live
+from gateway_processes import Live, Pdp
 from gateway_wire import Fields
 
 LIES = (
@@ -136,3 +136,35 @@ def test_the_host_that_is_judged_is_the_host_that_is_served(live: Live) -> None:
     ):
         response, _, seen = live.judge("GET", "/docs/a", fields)
         assert (400 <= response.status < 500, seen) == (True, [])
+
+
+HTTPS = (
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Scheme", "https"),
+    ("X-Scheme", "https"),
+    ("X-Forwarded-Ssl", "on"),
+    ("Front-End-Https", "on"),
+    ("Forwarded", "proto=https"),
+    ("X-Forwarded-Port", "443"),
+    ("X-Url-Scheme", "https"),
+    ("Connection", "close, X-Forwarded-Proto"),
+)
+
+
+@pytest.mark.parametrize(
+    "target", ["/secure", "https://app.test/secure", "HTTPS://app.test/secure"]
+)
+@pytest.mark.parametrize("lie", [None, *HTTPS], ids=str)
+def test_a_client_cannot_say_that_it_came_by_https(
+    live: Live, strict: Pdp, target: str, lie: tuple[str, str] | None
+) -> None:
+    fields = [lie] if lie else []
+    with live.asking(strict.grpc if live.gateway.asks == "envoy_grpc" else strict.port):
+        secure, _, served = live.judge("GET", target, fields)
+        told, _, known = live.judge("GET", target.replace("secure", "invoices/7"), [*fields, ALICE])
+        plain, _, seen = live.judge("GET", "/plain", fields)
+    assert (400 <= secure.status < 500, served) == (True, [])
+    assert (told.status in (400, 403), known) == (True, [])
+    # A gateway that refuses the lie, or drops its own word with it, refuses the question.
+    assert (plain.status == 200) == bool(seen)
+    assert seen or (lie and plain.status == 400)

@@ -36,6 +36,24 @@ def test_a_refusal_is_not_stored(live: Live, row: Row) -> None:
     assert response.get("Cache-Control") == "no-store"
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/html", "application/problem+json"])
+@pytest.mark.parametrize(("method", "status"), [("GET", 401), ("DELETE", 403)])
+def test_a_refusal_is_handed_on_whole_or_is_the_gateways_own(
+    live: Live, method: str, status: int, accept: str
+) -> None:
+    asked = [("Accept", accept), *([ALICE] if status == 403 else [])]
+    response, [decision], _ = live.judge(method, "/invoices/7", asked)
+    assert response.status == status
+    if live.gateway.whole:
+        assert (response.get("Content-Type") or "").startswith(accept)
+        assert response.get("Vary") == "Accept"
+        assert response.all("X-Decision-Id") == [decision["decision_id"]]
+    else:
+        assert response.get("Content-Type") == "text/html"
+        assert response.get("X-Decision-Id") is None
+    assert b"alice" not in response.body
+
+
 def test_a_fault_is_a_503_and_no_refusal(live: Live) -> None:
     response, decisions, seen = live.judge("GET", "/invoices/7", [UNREADY])
     assert [d["reason"] for d in decisions] == ["keys_unavailable"]

@@ -100,12 +100,13 @@ def listeners(context: Context) -> list[Listener]:
 def _grpc(context: Context, listen: str) -> Listener:
     try:
         from pdp.surfaces import grpc_server
-    except ImportError as error:
+    except Exception as error:  # a version that does not fit raises anything: exit code 3
+        lines = str(error).splitlines() or [type(error).__name__]
         problem = Problem(
             "server.grpc_listen",
             None,
             "missing-extra",
-            f"the package `{(error.name or 'grpc').partition('.')[0]}` is not installed",
+            f"the packages for gRPC cannot be imported: {lines[0]}",
             "pip install 'pdp[grpc]'",
         )
         raise ConfigurationError([problem]) from error

@@ -17,7 +17,7 @@ from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Answer
 from pdp.surfaces.app import guarded
-from pdp.surfaces.asked import Addresses, Asked, Told, understand
+from pdp.surfaces.asked import Addresses, Asked, Reading, Told, understand
 from pdp.surfaces.context import Context
 from pdp.surfaces.ext_authz_pb2 import (
     OVERWRITE_IF_EXISTS_OR_ADD,
@@ -62,7 +62,7 @@ class Fields:
         return self._found.get(key.lower(), default)
 
 
-def read_check(request: CheckRequest, fields: Fields, context: Context) -> Asked:
+def read_check(request: CheckRequest, fields: Fields, reading: Reading) -> Asked:
     """The question in a CheckRequest; RequestError names the attribute that is wrong.
 
     The client is Envoy's peer, unless that is a trusted proxy: then it is whom the proxies name.
@@ -75,7 +75,7 @@ def read_check(request: CheckRequest, fields: Fields, context: Context) -> Asked
             raise RequestError(name if name == _PEER else f"http.{name}", "is missing")
     method, path, host, scheme = (Told(f"http.{name}", value) for name, value in told.items())
     chain = Addresses(_PEER, (*fields.getall(_CHAIN, ()), peer))
-    return understand(method, path, host, chain, scheme, fields, context.reading)
+    return understand(method, path, host, chain, scheme, fields, reading)
 
 
 def _parse(data: bytes) -> CheckRequest:
@@ -105,7 +105,7 @@ class Authorization:
             context, fields = self._context, Fields(request.attributes.request.http)
 
             def read() -> Asked:
-                return read_check(request, fields, context)
+                return read_check(request, fields, context.reading)
 
             return await answer(context, SURFACE, Profile.PLAIN, fields, read, seconds)
 

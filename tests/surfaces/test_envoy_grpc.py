@@ -14,10 +14,15 @@ import grpc
 import pytest
 from grpc_client import channel, check, check_request, fields
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hypothesis import given
+from hypothesis import strategies as st
 from support import Running, free_port, pdp, token
 
-from pdp.errors import KeysUnavailable
+from pdp.errors import KeysUnavailable, RequestError
 from pdp.model import Reason, Rejected
+from pdp.runtime.settings import parse_networks
+from pdp.surfaces.asked import Asked, Reading
+from pdp.surfaces.envoy_grpc import Fields, read_check
 from pdp.surfaces.ext_authz_pb2 import OVERWRITE_IF_EXISTS_OR_ADD, CheckRequest, CheckResponse
 
 ALICE = {"authorization": "Bearer " + token("alice")}
@@ -293,6 +298,31 @@ async def test_calls_are_counted_and_logged_like_all_others(served: Running) -> 
     await ask(served, check_request("/invoices/7", headers=ALICE))
     _, body = await served.ask("GET", "/metrics", admin=True)
     assert b'surface="envoy_grpc",verdict="allow"} 1.0' in body
+
+
+TEXT = st.text("/%.:,;AB0[] \0é", max_size=12) | st.sampled_from(["GET", "/a", "a.test", "https"])
+
+
+@given(st.dictionaries(st.sampled_from(["path", "method", "host", "scheme", "peer"]), TEXT), TEXT)
+def test_only_a_request_error_is_raised_and_it_quotes_nothing(
+    changes: dict[str, str], chain: str
+) -> None:
+    request = check_request(**changes, headers={"x-forwarded-for": chain})  # type: ignore[arg-type]
+    error, asked = understood(request)
+    if error is not None:
+        assert error.field.startswith(("http.", "source."))
+        assert not any(value in error.problem for value in changes.values() if len(value) > 3)
+    if asked is not None:
+        assert asked.query.action.name == request.attributes.request.http.method
+        assert asked.query.context["scheme"] in {"http", "https"}
+
+
+def understood(request: CheckRequest) -> tuple[RequestError | None, Asked | None]:
+    fields = Fields(request.attributes.request.http)
+    try:
+        return None, read_check(request, fields, Reading(parse_networks(["127.0.0.1"])))
+    except RequestError as error:
+        return error, None
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:

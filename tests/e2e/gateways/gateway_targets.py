@@ -80,6 +80,7 @@ HONEST = (
     ("/docs/a??b=?", "/docs/a"),
     ("/docs/" + "a/" * 200 + "z", "/docs/" + "a/" * 200 + "z"),
     ("/docs/%41%42", "/docs/AB"),
+    ("http://app.test/docs/a?b", "/docs/a"),
 )
 
 _UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~."

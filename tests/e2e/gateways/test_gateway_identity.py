@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from gateway_cases import ALICE
 from gateway_processes import Live, Pdp
-from gateway_wire import Fields
+from gateway_wire import CLIENT, Fields
 
 LIES = (
     "X-Auth-Subject",
@@ -66,8 +66,17 @@ def test_a_clients_own_copy_is_gone(live: Live, lie: str, credential: Fields) ->
 def test_connection_cannot_take_the_identity_away(live: Live, names: str) -> None:
     honest = told(live, [ALICE])
     for more in ([], [("X-Auth-Subject", "root")]):
-        found = told(live, [("Connection", names), *more, ALICE])
-        assert found in (honest, None)
+        fields = [("Connection", names), *more, ALICE]
+        assert told(live, fields) in (honest, None)
+        _, _, seen = live.judge("GET", "/docs/a", fields)
+        handed_on = [v for s in seen for k, v in s["headers"] if k.lower() == "connection"]
+        assert "x-auth" not in "".join(handed_on).lower()  # or the next proxy would drop it
+
+
+def test_an_honest_header_of_a_similar_name_stays(live: Live) -> None:
+    _, _, [seen] = live.judge("GET", "/docs/a", [("X-Auth-Token", "t"), ("X-Authority", "a")])
+    assert identity(seen)["x-auth-token"] == ["t"]
+    assert [v for k, v in seen["headers"] if k.lower() == "x-authority"] == ["a"]
 
 
 def test_an_application_page_for_404_is_not_lied_to_either(live: Live) -> None:
@@ -122,6 +131,13 @@ def test_a_spoofed_question_has_no_effect(live: Live, spoof: tuple[str, str]) ->
             if decision["status"] != 400:
                 assert [decision[f] for f in FACTS[1:3]] == [judged[f] for f in FACTS[1:3]]
                 assert decision["action"] == judged["action"]
+
+
+def test_the_application_is_told_where_the_client_is(live: Live) -> None:
+    for fields in ([], [("X-Forwarded-For", "127.0.0.130")]):
+        _, _, [seen] = live.judge("GET", "/docs/a", fields)
+        chain = [v for k, v in seen["headers"] if k.lower() == "x-forwarded-for"]
+        assert ",".join(chain).split(",")[-1].strip() == CLIENT
 
 
 def test_the_host_that_is_judged_is_the_host_that_is_served(live: Live) -> None:

@@ -30,6 +30,7 @@ def test_a_hostile_target_reaches_nothing_protected(
     assert (response.status == 200) == bool(seen)
     assert response.status == 200 or response.status < 500
     for request in seen:
+        assert request["target"].startswith("/")
         assert not protected(request["target"])
         assert canonical(request["target"]) == decisions[0]["resource"]
         assert decisions[0]["resource"].startswith(PUBLIC)
@@ -44,5 +45,6 @@ def test_an_odd_but_honest_target_is_served(live: Live, target: str, resource: s
         assert (response.status, seen) == (400, [])
         return
     assert (response.status, len(decisions), len(seen)) == (200, 1, 1)
+    assert seen[0]["target"].startswith("/")
     assert decisions[0]["resource"] == canonical(seen[0]["target"]) == resource
     assert seen[0]["target"].partition("?")[2] == target.partition("?")[2]

@@ -24,10 +24,11 @@ def test_the_client_gets_the_verdict(live: Live, row: Row) -> None:
     assert row.challenge is None or response.get("WWW-Authenticate") == row.challenge
     assert len(seen) == (row.status == 200)
     if seen:
+        assert response.get("Cache-Control") is None
         assert (seen[0]["method"], seen[0]["target"]) == (row.action, target)
 
 
-@pytest.mark.parametrize("row", [row for row in TABLE if row.status in (403, 404)], ids=str)
+@pytest.mark.parametrize("row", [row for row in TABLE if row.status in (401, 403, 404)], ids=str)
 def test_a_refusal_is_not_stored(live: Live, row: Row) -> None:
     response = live.ask(row.action, row.resource, fields(row), source=source(row))
     if row.status == 404 and "kept 404" in live.gateway.deviations:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +28,7 @@ class Fleet:
         return self._running[gateway.name]
 
     def _start(self, gateway: Gateway) -> Live:
-        binary = gateway.find()
-        if binary is None:
-            say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-            say(f"{gateway.name} is missing: {gateway.package}")
+        binary = gateway.require()
         ports = {PDP: self.pdp.port, GRPC: self.pdp.grpc}
         relays = {port: Relay(self.loop, support.free_port(), to) for port, to in ports.items()}
         place = self._place / gateway.name

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 _PATH = os.environ.get("PATH", "") + ":/usr/sbin"  # where Debian has servers
 
 
@@ -23,6 +25,7 @@ class Gateway:
     command: Callable[[str, Path], list[str]]
     version: tuple[str, ...]
     asks: str = "forward"  # the surface in the PDP's log
+    ready: int = 200  # its answer to a public page, once it serves
     whole: bool = True  # a refusal keeps the PDP's body and headers; else status and what must be
     dead: int = 503  # what the client sees when the PDP refuses connections
     silent: int = 503  # and when it never answers
@@ -36,6 +39,14 @@ class Gateway:
         beside = Path(sys.executable).parent / self.binary
         places = [str(beside)] if beside.exists() and "/" not in self.binary else []
         return next(iter(places), shutil.which(self.binary, path=_PATH))
+
+    def require(self, environment: Mapping[str, str] = os.environ) -> str:
+        """Its binary. None is a failure in CI, elsewhere a skip that says what to install."""
+        binary = self.find()
+        if binary is None:
+            say = pytest.fail if environment.get("CI") == "true" else pytest.skip
+            say(f"{self.name} is missing: {self.package}")
+        return binary
 
 
 def _nginx(binary: str, place: Path) -> list[str]:

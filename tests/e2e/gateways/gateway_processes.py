@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,7 @@ class Live:
     def _await_answers(self, log: Path) -> None:
         """Listening is not serving: Traefik reads what it serves a little later."""
         for _ in range(100):
-            if self.ask("GET", "/docs/a").status == HTTPStatus.OK:
+            if self.ask("GET", "/docs/a").status == self.gateway.ready:
                 return
             time.sleep(0.05)
         self.stop()

@@ -67,8 +67,7 @@ def silence(request: pytest.FixtureRequest) -> dict[str, tuple[list[Failure], Li
 def test_a_silent_pdp_lets_nothing_through(
     silence: dict[str, tuple[list[Failure], Live]], gateway: Gateway
 ) -> None:
-    if gateway.name not in silence:
-        pytest.skip(f"{gateway.name} is missing: {gateway.package}")
+    gateway.require()
     answers, _ = silence[gateway.name]
     for response, seconds, seen in answers:
         assert (response.status, seen) == (gateway.silent, 0)

@@ -9,7 +9,7 @@ import pytest
 import support
 from gateway_cases import here
 from gateway_fleet import GATEWAYS, Gateway
-from gateway_machinery import Loop, Relay, Upstream
+from gateway_machinery import Loop, Relay, Upstream, free_port
 from gateway_processes import GRPC, PDP, Live, Pdp
 
 
@@ -20,7 +20,7 @@ class Fleet:
         self._place, self.loop, self._running = place, Loop(), dict[str, Live]()
         self._policies = here(support.copy_policies(place))
         self.pdp = Pdp(self._policies, place / "pdp")
-        self.app = Upstream(self.loop, support.free_port())
+        self.app = Upstream(self.loop, free_port())
 
     def get(self, gateway: Gateway) -> Live:
         if gateway.name not in self._running:
@@ -30,7 +30,7 @@ class Fleet:
     def _start(self, gateway: Gateway) -> Live:
         binary = gateway.require()
         ports = {PDP: self.pdp.port, GRPC: self.pdp.grpc}
-        relays = {port: Relay(self.loop, support.free_port(), to) for port, to in ports.items()}
+        relays = {port: Relay(self.loop, free_port(), to) for port, to in ports.items()}
         place = self._place / gateway.name
         place.mkdir()
         return Live(gateway, binary, relays, self.app, self.pdp, place)

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import support
 from gateway_fleet import Gateway
-from gateway_machinery import SAMPLES, Relay, Upstream
+from gateway_machinery import SAMPLES, Relay, Upstream, free_port
 from gateway_wire import Fields, Response, connect, request_bytes, send
 
 # As the samples have them: the PDP, its gRPC listener, the application, the gateway itself.
@@ -28,8 +27,8 @@ class Pdp:
     """A real PDP process and its decision log."""
 
     def __init__(self, policies: Path, log: Path, **settings: str) -> None:
-        self.port, self.grpc, self._log = support.free_port(), support.free_port(), log
-        admin = f"127.0.0.1:{support.free_port()}"
+        self.port, self.grpc, self._log = free_port(), free_port(), log
+        admin = f"127.0.0.1:{free_port()}"
         command = [sys.executable, "-m", "pdp", "serve", str(policies), "--admin-listen", admin]
         command += ["--listen", f"127.0.0.1:{self.port}", "--grpc-listen", f"127.0.0.1:{self.grpc}"]
         with log.open("wb") as stderr:
@@ -55,7 +54,7 @@ class Pdp:
 
 def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until somebody accepts there; the log is the error if nobody does."""
-    for _ in range(300):
+    for _ in range(600):
         with suppress(OSError), connect(port, timeout=1):
             return
         if process.poll() is not None:
@@ -71,7 +70,7 @@ class Live:
     def __init__(self, gateway: Gateway, binary: str, relays: Mapping[int, Relay], app: Upstream,
                  pdp: Pdp, place: Path) -> None:  # fmt: skip
         self.gateway, self.name, self.app, self.pdp = gateway, gateway.name, app, pdp
-        self.relays, self.port = relays, support.free_port()
+        self.relays, self.port = relays, free_port()
         self.relay = relays[GRPC if gateway.asks == "envoy_grpc" else PDP]
         ports = {APP: app.port, GATEWAY: self.port, **{p: r.port for p, r in relays.items()}}
         for sample in (SAMPLES / gateway.directory).iterdir():

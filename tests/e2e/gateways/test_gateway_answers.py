@@ -8,9 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-import support
 from gateway_cases import ALICE
-from gateway_machinery import Canned
+from gateway_machinery import Canned, free_port
 from gateway_processes import Live
 from test_gateway_identity import identity
 
@@ -34,7 +33,7 @@ def http(status: str, *fields: str, body: str = "") -> bytes:
 
 def canned(live: Live, loop: Any, data: bytes) -> contextlib.AbstractContextManager[None]:
     """The gateway's PDP says this and nothing else."""
-    return live.asking(Canned(loop, support.free_port(), data).port)
+    return live.asking(Canned(loop, free_port(), data).port)
 
 
 RETRY = ("Cache-Control: no-store", "Retry-After: 7")

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import quote
 
 from pdp.answer.bodies import CONTENT_TYPE, body, choose
 from pdp.answer.challenges import challenge
-from pdp.model import ANONYMOUS_ID, STATUS, Answer, Identity, Method, Outcome, Verdict
-
-Fields = tuple[tuple[str, str], ...]
+from pdp.answer.identity_fields import Fields, IdentityFields, respelled
+from pdp.model import STATUS, Answer, Outcome, Verdict
 
 
 class Profile(StrEnum):
-    """PLAIN is the verdict as it is; NGINX is what `auth_request` can make use of."""
+    """PLAIN is the verdict as it is; NGINX is what `auth_request` can make use of.
+
+    ENVOY is PLAIN, and has Envoy drop further spellings of the identity's header fields.
+    """
 
     PLAIN = "plain"
     NGINX = "nginx"
+    ENVOY = "envoy"
 
 
-_PROFILES: Final = (Profile.PLAIN, Profile.NGINX)
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """What answers say of this PDP: the realm and schemes of a 401, the names in an allow."""
+
+    realm: str
+    schemes: Sequence[str]
+    identity: IdentityFields
+
+
+_PROFILES: Final = (Profile.PLAIN, Profile.NGINX, Profile.ENVOY)
 # nginx turns every status but 2xx, 401 and 403 into a 500 and hands no body on.
-_ROWS: Final[Mapping[Outcome, tuple[int, int]]] = MappingProxyType(
-    {  #                      PLAIN NGINX
-        Outcome.ALLOW: (200, 200),
-        Outcome.BAD_REQUEST: (400, 403),
-        Outcome.UNAUTHENTICATED: (401, 401),
-        Outcome.FORBIDDEN: (403, 403),
-        Outcome.NOT_FOUND: (404, 403),
-        Outcome.THROTTLED: (429, 403),
-        Outcome.FAULT: (503, 503),
+_ROWS: Final[Mapping[Outcome, tuple[int, int, int]]] = MappingProxyType(
+    {  #                      PLAIN NGINX ENVOY
+        Outcome.ALLOW: (200, 200, 200),
+        Outcome.BAD_REQUEST: (400, 403, 400),
+        Outcome.UNAUTHENTICATED: (401, 401, 401),
+        Outcome.FORBIDDEN: (403, 403, 403),
+        Outcome.NOT_FOUND: (404, 403, 404),
+        Outcome.THROTTLED: (429, 403, 429),
+        Outcome.FAULT: (503, 503, 503),
     }
+)
+# A browser that is sent to log in, where others get the 401.
+_FOUND: Final = 302
+LOGIN_STATUS: Final[Mapping[Profile, int]] = MappingProxyType(
+    dict(zip(_PROFILES, (_FOUND, 403, _FOUND), strict=True))
 )
 STATUS_OF: Final[Mapping[tuple[Outcome, Profile], int]] = MappingProxyType(
     {
@@ -47,6 +63,7 @@ STATUS_OF: Final[Mapping[tuple[Outcome, Profile], int]] = MappingProxyType(
 _REFUSAL: Final[Fields] = (("Cache-Control", "no-store"), ("Vary", "Accept"))
 # RFC 9110 §10.2.3 and RFC 6585 §4. A 404 must not carry it: it could tell hidden from absent.
 _MAY_RETRY: Final = frozenset({Outcome.THROTTLED, Outcome.FAULT})
+_REMOVE: Final = "X-Envoy-Auth-Headers-To-Remove"
 
 
 def render(
@@ -54,22 +71,25 @@ def render(
     *,
     profile: Profile,
     accept: str | None,
-    realm: str,
-    schemes: Sequence[str],
+    presentation: Presentation,
     retry_after: int | None = None,
     message: str | None = None,
+    login: str | None = None,
 ) -> Answer:
     """The answer a gateway of this profile hands on without thinking.
 
     `accept` is the client's Accept value, its field lines joined with a comma. `retry_after` is
-    in seconds. `message` is a RequestError's text and shows in a bad request only.
-    Content-Length is left to the server.
+    in seconds. `message` is a RequestError's text and shows in a bad request only. `login` is
+    where a browser logs in that would get a 401. Content-Length is left to the server.
     """
     outcome = verdict.outcome
     status = STATUS_OF[outcome, profile]
     if outcome is Outcome.ALLOW:
-        return Answer(status, _identity_fields(verdict))
-    fields = _REFUSAL + _refusal_fields(verdict, profile, realm, schemes, retry_after)
+        return Answer(status, _allow_fields(verdict, profile, presentation.identity))
+    if login is not None and outcome is Outcome.UNAUTHENTICATED:
+        fields = (*_REFUSAL, ("Location", login), *_real_status(_FOUND, LOGIN_STATUS[profile]))
+        return Answer(LOGIN_STATUS[profile], fields)
+    fields = _REFUSAL + _refusal_fields(verdict, profile, presentation, retry_after)
     if profile is Profile.NGINX:
         return Answer(status, fields)
     media = choose(accept)
@@ -77,48 +97,28 @@ def render(
     return Answer(status, (content_type, *fields), body(outcome, media, message))
 
 
+def _allow_fields(verdict: Verdict, profile: Profile, identity: IdentityFields) -> Fields:
+    fields = identity.of(verdict)
+    if profile is not Profile.ENVOY:
+        return fields
+    return (*fields, (_REMOVE, ",".join(respelled(identity.names))))
+
+
 def _refusal_fields(
-    verdict: Verdict,
-    profile: Profile,
-    realm: str,
-    schemes: Sequence[str],
-    retry_after: int | None,
+    verdict: Verdict, profile: Profile, presentation: Presentation, retry_after: int | None
 ) -> Fields:
     outcome = verdict.outcome
     fields: list[tuple[str, str]] = []
     if outcome is Outcome.UNAUTHENTICATED:
-        fields.append(("WWW-Authenticate", challenge(verdict.reason, realm, schemes)))
-    if profile is Profile.NGINX and STATUS_OF[outcome, profile] == STATUS[Outcome.FORBIDDEN]:
-        fields.append(("X-Authz-Status", str(STATUS[outcome])))
+        asked = challenge(verdict.reason, presentation.realm, presentation.schemes)
+        fields.append(("WWW-Authenticate", asked))
+    if profile is Profile.NGINX:
+        fields += _real_status(STATUS[outcome], STATUS_OF[outcome, profile])
     if retry_after is not None and outcome in _MAY_RETRY:
         fields.append(("Retry-After", str(retry_after)))
     return tuple(fields)
 
 
-def _identity_fields(verdict: Verdict) -> Fields:
-    """Every identity header, even when empty: the gateway overwrites what the client sent."""
-    identity = verdict.identity
-    if identity is None or _anonymous(identity):
-        return (("X-Auth-Subject", ""), ("X-Auth-Roles", ""))
-    roles = ",".join(map(field_text, verdict.roles))
-    return (("X-Auth-Subject", field_text(identity.id)), ("X-Auth-Roles", roles))
-
-
-def _anonymous(identity: Identity) -> bool:
-    return identity.method is Method.NONE or identity.id == ANONYMOUS_ID
-
-
-_PLAIN_TEXT: Final = re.compile(r"[!-$&-+\--~]*")  # visible ASCII but `%` and `,`
-_KEPT: Final = "".join(c for c in map(chr, range(0x20, 0x7F)) if c not in "%,")
-
-
-def field_text(text: str) -> str:
-    """A value that is safe in a comma-joined header field, and decodes to `text` again.
-
-    Comma, `%`, controls and non-ASCII are percent-encoded as UTF-8. Spaces stay unless one stands
-    at an end, where HTTP would trim it and make `admin` of ` admin`.
-    """
-    if _PLAIN_TEXT.fullmatch(text):
-        return text
-    kept = _KEPT if text == text.strip(" ") else _KEPT[1:]
-    return quote(text, safe=kept, errors="surrogatepass")
+def _real_status(real: int, shown: int) -> Fields:
+    """Beside a 403, which may stand for something else."""
+    return (("X-Authz-Status", str(real)),) if shown == STATUS[Outcome.FORBIDDEN] else ()

@@ -53,6 +53,15 @@ AdminListen = Annotated[
         help="Where operators ask. Else PDP_ADMIN_LISTEN, else 127.0.0.1:7374.",
     ),
 ]
+GrpcListen = Annotated[
+    str | None,
+    typer.Option(
+        "--grpc-listen",
+        metavar="HOST:PORT",
+        show_default=False,
+        help="Where Envoy asks by gRPC; also unix:/path. Else PDP_GRPC_LISTEN, else nowhere.",
+    ),
+]
 
 
 def policy_directory(directory: Path | None, policies: Path | None = None) -> Path:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from pdp.cli.cases import failing_cases
-from pdp.cli.options import AdminListen, Config, Directory, Listen, policy_directory
+from pdp.cli.options import AdminListen, Config, Directory, GrpcListen, Listen, policy_directory
 from pdp.cli.problems import show
 from pdp.cli.serve import serve
 from pdp.cli.terminal import give_up
@@ -35,6 +35,7 @@ def start(
     ] = None,
     listen: Listen = None,
     admin_listen: AdminListen = None,
+    grpc_listen: GrpcListen = None,
     config: Config = None,
     trust_network: Annotated[
         bool | None,
@@ -52,7 +53,12 @@ def start(
     pdp serve policies --listen 127.0.0.1:7373
     """
     place = policy_directory(directory, policies)
-    flags = {"listen": listen, "admin_listen": admin_listen, "trust_network": trust_network}
+    flags = {
+        "listen": listen,
+        "admin_listen": admin_listen,
+        "grpc_listen": grpc_listen,
+        "trust_network": trust_network,
+    }
     given = {name: value for name, value in flags.items() if value is not None}
     loaded = load(place, config, os.environ, given)
     for problem in (*loaded.warnings, *failing_cases(loaded)):
@@ -67,7 +73,8 @@ def run(loaded: Loaded, ready: Callable[[], None] | None = None) -> None:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serve(loaded, ready=ready))
     except (OSError, ValueError) as error:  # a host's name may be none at all
-        where = f"{loaded.server.listen} and {loaded.server.admin_listen}"
+        server = loaded.server
+        where = " and ".join(filter(None, (server.listen, server.admin_listen, server.grpc_listen)))
         help_ = "is another process there already? choose others with --listen and --admin-listen"
         give_up(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}", 4, help_)
 

@@ -114,11 +114,16 @@ def _roles(claims: Claims, issuer: IssuerSettings) -> tuple[str, ...]:
 
 
 def _asserted(claims: Claims, expression: str) -> Iterable[object]:
-    try:
-        found = _compiled(expression).search(claims)
-    except (ValueError, TypeError, RecursionError, ArithmeticError):
-        return ()  # a function met a value it does not take: no role, which grants nothing
+    found = search(expression, claims)
     return found if isinstance(found, list) else (found,)
+
+
+def search(expression: str, claims: Claims) -> object:
+    """What a JMESPath expression finds in claims; None where it finds nothing, or cannot go on."""
+    try:
+        return _compiled(expression).search(claims)
+    except (ValueError, TypeError, RecursionError, ArithmeticError):
+        return None  # a function met a value it does not take: no role, which grants nothing
 
 
 @functools.lru_cache(maxsize=256)

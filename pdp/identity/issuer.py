@@ -174,7 +174,7 @@ def _roles_claim(issuer: IssuerSettings, key: str) -> Mistakes:
             f"`{key}.roles_claim` needs `roles` or `role_prefix`",
             "list the roles that this issuer may assert, or set them apart by a prefix",
         )
-    if not _is_jmespath(issuer.roles_claim):
+    if not is_jmespath(issuer.roles_claim):
         yield Mistake(
             "bad-jmespath",
             f"`{key}.roles_claim` is not a JMESPath expression",
@@ -183,7 +183,8 @@ def _roles_claim(issuer: IssuerSettings, key: str) -> Mistakes:
         )
 
 
-def _is_jmespath(text: str) -> bool:
+def is_jmespath(text: str) -> bool:
+    """Whether `text` is an expression that can be compiled."""
     try:
         jmespath.compile(text).search({})
     except jmespath.exceptions.JMESPathTypeError:

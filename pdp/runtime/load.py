@@ -19,6 +19,7 @@ from pdp.identity.settings import AuthenticationSettings, check
 from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Callers, load_callers
+from pdp.runtime.gateway_settings import check_gateways
 from pdp.runtime.keys import key_sources
 from pdp.runtime.making import Known, make_snapshot, policy_files
 from pdp.runtime.revocations import load_revocations
@@ -170,7 +171,7 @@ def _settings(
     problems += found
     policy, found = _section(_Policy, _only(tables, POLICY), SETTINGS)
     problems += found
-    problems += check_server(operator.server, file)
+    problems += check_server(operator.server, file) + check_gateways(operator.server, file)
     problems += check(operator.authentication, file)
     problems += check_callers(operator.callers, file)
     return operator, policy, problems

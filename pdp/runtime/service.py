@@ -8,12 +8,14 @@ import time
 import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pdp.errors import DeadlineExceeded, Problem, RequestError, Unavailable
 from pdp.model import Credentials, Identity, Outcome, Query, Reason, Rejected, Verdict
 from pdp.pipeline import decide, judge
 from pdp.policy.snapshot import Snapshot
+from pdp.runtime.admission import in_the_clear, preflight, refuse_credential, without_cookie
 from pdp.runtime.fetch import JwksSource
 from pdp.runtime.ids import decision_id
 from pdp.runtime.load import Loaded
@@ -83,10 +85,34 @@ class Service:
         return [s for s in self.loaded.sources.values() if isinstance(s, JwksSource)]
 
     async def judge(
-        self, query: Query, credentials: Credentials, snapshot: Snapshot, surface: str
+        self,
+        query: Query,
+        credentials: Credentials,
+        snapshot: Snapshot,
+        surface: str,
+        seconds: float | None = None,
     ) -> Decision:
-        """The verdict for a credential that is still to be verified; never raises."""
-        asked = judge(query, credentials, self.authenticate, snapshot, time.time())
+        """The verdict for a credential that is still to be verified; never raises.
+
+        `seconds` is how long the asker waits, where that is known.
+        """
+        asked = self._judge(query, credentials, snapshot, seconds)
+        return await self._record(asked, query, snapshot, surface)
+
+    async def _judge(
+        self, query: Query, credentials: Credentials, snapshot: Snapshot, seconds: float | None
+    ) -> Verdict:
+        if self.loaded.server.require_https and in_the_clear(query):
+            refusal = refuse_credential(credentials, snapshot)
+            if refusal is not None:
+                return refusal
+            credentials = without_cookie(credentials)
+        authenticate = partial(self.authenticate, seconds=seconds)
+        return await judge(query, credentials, authenticate, snapshot, time.time())
+
+    async def preflight(self, query: Query, snapshot: Snapshot, surface: str) -> Decision:
+        """The verdict on a CORS preflight that is to be let through; never raises."""
+        asked = _preflight(query, snapshot, time.time())
         return await self._record(asked, query, snapshot, surface)
 
     async def decide(
@@ -117,10 +143,13 @@ class Service:
         decisions.info("decision", extra={"facts": facts})
         return decision
 
-    async def authenticate(self, credentials: Credentials, now: float) -> Identity | Rejected:
+    async def authenticate(
+        self, credentials: Credentials, now: float, seconds: float | None = None
+    ) -> Identity | Rejected:
         """Who presented these credentials; Unavailable if that cannot be found out in time."""
+        longest = self.loaded.server.authentication_seconds
         try:
-            async with asyncio.timeout(self.loaded.server.authentication_seconds):
+            async with asyncio.timeout(longest if seconds is None else min(longest, seconds)):
                 return await self.authenticator.authenticate(credentials, now)
         except TimeoutError:
             raise DeadlineExceeded from None
@@ -136,6 +165,10 @@ class Service:
         if decisions.isEnabledFor(logging.INFO):
             decisions.info("decision", extra={"facts": _facts(decision, query, surface, seconds)})
         return decision
+
+
+async def _preflight(query: Query, snapshot: Snapshot, now: float) -> Verdict:
+    return preflight(query, snapshot, now)
 
 
 async def _decide(query: Query, identity: Identity, snapshot: Snapshot, now: float) -> Verdict:
@@ -167,6 +200,7 @@ def _facts(decision: Decision, query: Query, surface: str, seconds: float) -> di
         "verdict": verdict.outcome,
         "status": verdict.status,
         "reason": verdict.reason,
+        "detail": verdict.detail or None,
         "subject": identity.id if identity else None,
         "action": query.action.name,
         "resource": query.resource.id,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pdp import strict_json
 from pdp.errors import Problem
 from pdp.policy.matcher.functions import compile_key_match2
 from pdp.policy.matcher.regex import pattern_code
@@ -24,14 +25,25 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:7373"  # HOST:PORT or unix:/path
     admin_listen: str = "127.0.0.1:7374"
+    grpc_listen: str | None = None  # for Envoy's gRPC API; needs the extra `grpc`
     trust_network: bool = False  # off loopback, whoever reaches the port may ask
     trusted_proxies: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     resource: Literal["{path}", "{host}{path}"] = "{path}"  # what a gateway request's resource is
     exempt_targets: tuple[str, ...] = ()  # keyMatch2 patterns where %2F, ; and the like may stand
+    subject_header: str = "X-Auth-Subject"  # what the upstream is told of whom it serves
+    roles_header: str = "X-Auth-Roles"
+    identity_headers: dict[str, str] = {}  # further headers: JMESPath over the token's claims
+    preflight: tuple[str, ...] = ()  # keyMatch2 patterns whose CORS preflights are let through
+    login_url: str | None = None  # where a browser is sent that would get a 401
+    login_return_parameter: str = "return_to"
+    login_return_hosts: tuple[str, ...] = ()  # to which another host's login page may return
+    require_https: bool = False  # refuse credentials that came over plain http
     activate: Literal["cases", "checked"] = "cases"  # what an edited policy must pass to go live
     max_body_bytes: Count = 1_048_576
     max_batch: Count = 1_000
     max_header_bytes: Annotated[int, msgspec.Meta(ge=8_190, le=1_048_576)] = 65_536
+    max_identity_bytes: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 4_096
+    grpc_max_calls: Count = 1_000  # under way at once
     body_seconds: Seconds = 10.0  # until a body must have arrived
     authentication_seconds: Seconds = 1.0  # for authentication that must ask elsewhere
     drain_seconds: Seconds = 10.0  # for requests under way when the server stops
@@ -54,10 +66,15 @@ def from_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], li
         variable = PREFIX + field.name.upper()
         if variable in environment:
             try:
-                values[field.name] = _parse(environment[variable], field.default)
+                values[field.name] = _parse(environment[variable], _default(field))
             except ValueError as error:
                 problems.append(Problem(variable, None, "wrong-type", f"`{variable}` {error}"))
     return values, problems
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 def _parse(text: str, like: Any) -> Any:
@@ -71,6 +88,11 @@ def _parse(text: str, like: Any) -> Any:
             return type(like)(text)
         except ValueError:
             raise ValueError("must be a number") from None
+    if isinstance(like, dict):
+        try:
+            return strict_json.loads(text.encode())
+        except ValueError:
+            raise ValueError("must be a JSON object") from None
     if isinstance(like, tuple):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
@@ -82,9 +104,12 @@ _TRUTHS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no
 def check_server(server: ServerSettings, file: str) -> list[Problem]:
     """What is wrong with `[server]` beyond its types."""
     problems = []
-    for key in ("listen", "admin_listen"):
+    places = {"listen": server.listen, "admin_listen": server.admin_listen}
+    if server.grpc_listen is not None:
+        places["grpc_listen"] = server.grpc_listen
+    for key, place in places.items():
         try:
-            parse_listen(getattr(server, key))
+            parse_listen(place)
         except ValueError as error:
             problems.append(Problem(file, None, "bad-listen", f"`server.{key}` {error}"))
     for network in server.trusted_proxies:
@@ -94,12 +119,13 @@ def check_server(server: ServerSettings, file: str) -> list[Problem]:
             message = f"`server.trusted_proxies`: `{network}` is no network to match with"
             help_ = "write IPv4 or IPv6 networks without host bits, such as `10.0.0.0/8`"
             problems.append(Problem(file, None, "bad-network", message, help_))
-    for pattern in server.exempt_targets:
-        try:
-            compile_key_match2(pattern)
-        except ValueError as error:
-            message = f"`server.exempt_targets`: `{pattern}` {error}"
-            problems.append(Problem(file, None, pattern_code(error), message))
+    for key in ("exempt_targets", "preflight"):
+        for pattern in getattr(server, key):
+            try:
+                compile_key_match2(pattern)
+            except ValueError as error:
+                message = f"`server.{key}`: `{pattern}` {error}"
+                problems.append(Problem(file, None, pattern_code(error), message))
     return problems
 
 

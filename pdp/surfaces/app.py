@@ -27,7 +27,8 @@ from pdp.surfaces.native import Native
 log = logging.getLogger("pdp.http")
 
 Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
-Routes = Mapping[str, tuple[frozenset[str] | None, Handler]]  # None: any method
+# By path; one that ends in a slash is a prefix. None: any method.
+Routes = Mapping[str, tuple[frozenset[str] | None, Handler]]
 
 _GET: Final = frozenset({"GET", "HEAD"})
 _POST: Final = frozenset({"POST"})
@@ -39,7 +40,7 @@ def public_routes(context: Context) -> Routes:
     """What gateways and services ask."""
     native = Native(context)
     return {
-        **{c.path: (None, endpoint(context, c)) for c in CONVENTIONS},
+        **{c.route: (None, endpoint(context, c)) for c in CONVENTIONS},
         "/v1/decision": (_POST, native.decision),
         "/v1/decisions": (_POST, native.decisions),
         **_health(context, admin=False),
@@ -78,10 +79,15 @@ def _health(context: Context, *, admin: bool) -> Routes:
 
 def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
     """The one handler: route, answer, and turn what goes wrong into an answer of ours."""
+    exact = {path: route for path, route in routes.items() if not path.endswith("/")}
+    prefixes = tuple((path, route) for path, route in routes.items() if path not in exact)
 
     async def handle(request: web.BaseRequest) -> web.Response:
         # The raw target: aiohttp's `path` is decoded, and its routes miss encoded line feeds.
-        route = routes.get(request.raw_path.partition("?")[0])
+        target = request.raw_path
+        route = exact.get(target.partition("?")[0])
+        if route is None:
+            route = next((found for path, found in prefixes if target.startswith(path)), None)
         if route is None:
             return _response(_error(404, "not_found", "There is no such endpoint."))
         methods, handler = route
@@ -89,14 +95,15 @@ def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.Resp
             allow = ("Allow", ", ".join(sorted(methods)))
             answer = _error(405, "method_not_allowed", "This endpoint has another method.")
             return _response(Answer(answer.status, (*answer.headers, allow), answer.body))
-        return _response(await _answer(handler, request))
+        return _response(await guarded(partial(handler, request)))
 
     return handle
 
 
-async def _answer(handler: Handler, request: web.BaseRequest) -> Answer:
+async def guarded(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """What `ask` answers, or an answer of ours to what goes wrong; never raises."""
     try:
-        return await handler(request)
+        return await ask()
     except RequestError as error:
         return _error(400, "invalid_request", str(error))
     except TooLarge:

@@ -4,36 +4,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pdp.answer.profiles import Profile, render
+from pdp.answer.identity_fields import IdentityFields
+from pdp.answer.profiles import Presentation, Profile, render
 from pdp.model import Answer, Verdict
 from pdp.runtime.callers import Caller
 from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
-from pdp.runtime.settings import Network, parse_networks
+from pdp.runtime.settings import ServerSettings, parse_networks
+from pdp.surfaces.asked import Reading
+from pdp.surfaces.browser import Login, make_login
 from pdp.surfaces.target import Exempt, exempting
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Read-only; made once when the surfaces are put together."""
+    """Read-only; made once when the surfaces are put together.
+
+    `preflight` says of which resources CORS preflights are let through.
+    """
 
     service: Service
-    trusted: tuple[Network, ...]
-    exempt: Exempt | None
     reloader: Reloader
+    reading: Reading
+    presentation: Presentation
+    preflight: Exempt | None
+    login: Login | None
+
+    @property
+    def exempt(self) -> Exempt | None:
+        """Which canonical paths may hold encoded delimiters."""
+        return self.reading.exempt
 
     def render(
-        self, verdict: Verdict, profile: Profile, accept: str | None, message: str | None = None
+        self,
+        verdict: Verdict,
+        profile: Profile,
+        accept: str | None,
+        message: str | None = None,
+        login: str | None = None,
     ) -> Answer:
         """The verdict as an answer, with the realm and the schemes that a 401 offers."""
-        authenticator = self.service.authenticator
         return render(
             verdict,
             profile=profile,
             accept=accept,
-            realm=authenticator.realm,
-            schemes=authenticator.schemes,
+            presentation=self.presentation,
             message=message,
+            login=login,
         )
 
     def local_caller(self) -> Caller:
@@ -43,9 +60,32 @@ class Context:
 
 def make_context(service: Service, reloader: Reloader) -> Context:
     """The context of a service's surfaces."""
-    server = service.loaded.server
-    networks, exempt = parse_networks(server.trusted_proxies), exempting(server.exempt_targets)
-    return Context(service, networks, exempt, reloader)
+    server, authenticator = service.loaded.server, service.authenticator
+    identity = IdentityFields(
+        subject=server.subject_header,
+        roles=server.roles_header,
+        claims=tuple(server.identity_headers.items()),
+        longest=server.max_identity_bytes,
+    )
+    return Context(
+        service=service,
+        reloader=reloader,
+        reading=_reading(server),
+        presentation=Presentation(authenticator.realm, authenticator.schemes, identity),
+        preflight=exempting(server.preflight),
+        login=make_login(server),
+    )
+
+
+def _reading(server: ServerSettings) -> Reading:
+    # A login page elsewhere is told a whole URL to return to.
+    elsewhere = server.login_url is not None and not server.login_url.startswith("/")
+    return Reading(
+        trusted=parse_networks(server.trusted_proxies),
+        resource=server.resource,
+        exempt=exempting(server.exempt_targets),
+        needs_scheme=server.require_https or elsewhere,
+    )
 
 
 def plain(status: int, body: bytes, content_type: str = "application/json") -> Answer:

@@ -6,38 +6,49 @@ client wrote them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
-from pdp.model import RESOURCE_TYPE, Action, Entity, Query
-from pdp.runtime.settings import Network
-from pdp.surfaces.client import client_address, parse_host
-from pdp.surfaces.target import parse_method, parse_target
+from pdp.surfaces.asked import Addresses, Asked, Headers, Reading, Told, single, understand
 
 
-class Headers(Protocol):
-    """Case-insensitive header fields, as multidict's CIMultiDictProxy has them."""
+class Line(NamedTuple):
+    """The request line of what the gateway sent, without the prefix of the endpoint."""
 
-    def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
-        """Every value of a field, in order."""
-        ...
+    method: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """An endpoint's path, the headers that hold the question, and the profile of its answers."""
+    """An endpoint's path, the headers that hold the question, and the profile of its answers.
+
+    Without headers for method and target, the gateway asks with the client's own request line,
+    put behind `path`. Where target and host are one header, it holds a whole URL.
+    `scheme_if_needed` is read only where a setting rests on the scheme.
+    """
 
     name: str
     path: str
-    method: str
-    target: str
+    method: str | None
+    target: str | None
     host: str
     address: str
     scheme: str | None
     profile: Profile
+    scheme_if_needed: str | None = None
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether the client's own target follows the path."""
+        return self.target is None
+
+    @property
+    def route(self) -> str:
+        """The path as the server's table has it."""
+        return self.path + "/" * self.is_prefix
 
 
 FORWARD: Final = Convention(
@@ -58,65 +69,65 @@ NGINX: Final = Convention(
     host="X-Forwarded-Host",
     address="X-Forwarded-For",
     scheme=None,
+    scheme_if_needed="X-Forwarded-Proto",
     profile=Profile.NGINX,
 )
-CONVENTIONS: Final = (FORWARD, NGINX)
+INGRESS: Final = Convention(
+    name="ingress",
+    path="/authz/ingress",
+    method="X-Original-Method",
+    target="X-Original-URL",
+    host="X-Original-URL",
+    address="X-Forwarded-For",
+    scheme="X-Original-URL",
+    profile=Profile.NGINX,
+)
+ENVOY: Final = Convention(
+    name="envoy",
+    path="/authz/envoy",
+    method=None,
+    target=None,
+    host="Host",
+    address="X-Forwarded-For",
+    scheme=None,
+    scheme_if_needed="X-Forwarded-Proto",
+    profile=Profile.ENVOY,
+)
+CONVENTIONS: Final = (FORWARD, NGINX, INGRESS, ENVOY)
 
-RESOURCE_TEMPLATES: Final = ("{path}", "{host}{path}")
 
-_SCHEMES: Final = frozenset({"http", "https"})
-_FACTS: Final = (("origin", "Origin"), ("referer", "Referer"), ("user_agent", "User-Agent"))
-_LONGEST_FACT: Final = 2048
-
-
-def read_query(
-    convention: Convention,
-    headers: Headers,
-    trusted: Sequence[Network],
-    resource_template: str,
-    exempt: Callable[[str], bool] | None = None,
-) -> Query:
+def read_asked(convention: Convention, line: Line, headers: Headers, reading: Reading) -> Asked:
     """The question a gateway asks, canonical.
 
-    `trusted` are the proxies whose X-Forwarded-For entries are skipped, `resource_template` is
-    one of RESOURCE_TEMPLATES, `exempt` is as in `parse_target`. RequestError names the header
-    that is missing, repeated or cannot be understood.
+    RequestError names the header that is missing, repeated or cannot be understood.
     """
-    method = parse_method(_single(headers, convention.method), field=convention.method)
-    target = _single(headers, convention.target)
-    path = parse_target(target, field=convention.target, exempt=exempt)
-    host = parse_host(_single(headers, convention.host), field=convention.host)
-    addresses = headers.getall(convention.address, ())
-    if not addresses:
+    method = _told(convention.method, headers, Told("method", line.method))
+    target = _told(convention.target, headers, Told("target", line.target))
+    if convention.host == convention.target:
+        scheme, host, target = _split(target)
+    else:
+        host = single(headers, convention.host)
+        needed = convention.scheme_if_needed if reading.needs_scheme else None
+        name = convention.scheme or needed
+        scheme = None if name is None else single(headers, name)
+    addresses = Addresses(convention.address, headers.getall(convention.address, ()))
+    if not addresses.values:
         raise RequestError(convention.address, "is missing")
-    context = {"ip": client_address(addresses, trusted, field=convention.address), "host": host}
-    if convention.scheme is not None:
-        context["scheme"] = _scheme(_single(headers, convention.scheme), convention.scheme)
-    context.update(_facts(headers))
-    # The host first: it holds no brace, so nothing of a path is filled in twice.
-    resource = resource_template.replace("{host}", host).replace("{path}", path)
-    return Query(Action(method), Entity(RESOURCE_TYPE, resource), context)
+    return understand(method, target, host, addresses, scheme, headers, reading)
 
 
-def _single(headers: Headers, name: str) -> str:
-    values = headers.getall(name, ())
-    if len(values) != 1:
-        raise RequestError(name, "is repeated" if values else "is missing")
-    return values[0]
+def _told(name: str | None, headers: Headers, otherwise: Told) -> Told:
+    return otherwise if name is None else single(headers, name)
 
 
-def _scheme(value: str, field: str) -> str:
-    if value not in _SCHEMES:
-        raise RequestError(field, "is neither http nor https")
-    return value
+def _split(url: Told) -> tuple[Told | None, Told, Told]:
+    """Scheme, host and target of a whole URL; each is still to be parsed.
 
-
-def _facts(headers: Headers) -> dict[str, str]:
-    """What the client says of itself. An odd one is as good as absent: rules on it fail closed."""
-    found = ((fact, headers.getall(name, ())) for fact, name in _FACTS)
-    return {fact: values[0] for fact, values in found if len(values) == 1 and _sound(values[0])}
-
-
-def _sound(value: str) -> bool:
-    """Not empty, bounded, and free of controls and of bytes that were not UTF-8."""
-    return 0 < len(value) <= _LONGEST_FACT and value.isprintable()
+    The client writes what stands behind the scheme: the host ends at the first slash, as it does
+    for everybody, and may hold neither `?` nor `@`.
+    """
+    scheme, mark, rest = url.value.partition("://")
+    host, slash, target = rest.partition("/")
+    if not mark or not slash:
+        raise RequestError(url.field, "is not a whole url")
+    return Told(url.field, scheme), Told(url.field, host), Told(url.field, slash + target)

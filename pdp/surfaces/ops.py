@@ -11,6 +11,7 @@ from aiohttp import web
 from pdp.errors import Problem
 from pdp.model import Answer
 from pdp.runtime.fetch import JwksSource
+from pdp.runtime.service import Service
 from pdp.surfaces.context import Context, plain
 
 Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
@@ -37,10 +38,7 @@ def readyz(context: Context, *, admin: bool) -> Handler:
     told = str if admin else _place
 
     async def handle(_request: web.BaseRequest) -> Answer:
-        keys = {
-            issuer: _key_state(source) for issuer, source in context.service.loaded.sources.items()
-        }
-        ready = all(state["loaded"] for state in keys.values()) and not context.service.stopping
+        keys, ready = _key_states(context.service), is_ready(context.service)
         body = {
             "status": "ready" if ready else "not_ready",
             "policy_revision": context.service.snapshot.revision,
@@ -52,6 +50,15 @@ def readyz(context: Context, *, admin: bool) -> Handler:
         return _json(200 if ready else 503, body)
 
     return handle
+
+
+def is_ready(service: Service) -> bool:
+    """Whether every issuer's keys are usable, and the service is not about to end."""
+    return all(k["loaded"] for k in _key_states(service).values()) and not service.stopping
+
+
+def _key_states(service: Service) -> dict[str, dict[str, Any]]:
+    return {issuer: _key_state(source) for issuer, source in service.loaded.sources.items()}
 
 
 def _place(problem: Problem) -> str:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.answer.bodies import MediaType, body
-from pdp.answer.profiles import STATUS_OF, Profile, field_text, render
+from pdp.answer.identity_fields import IdentityFields, field_text
+from pdp.answer.profiles import LOGIN_STATUS, STATUS_OF, Presentation, Profile, render
 from pdp.model import (
     ANONYMOUS,
     ANONYMOUS_ID,
@@ -21,7 +22,8 @@ from pdp.model import (
     Verdict,
 )
 
-PLAIN, NGINX = Profile.PLAIN, Profile.NGINX
+PLAIN, NGINX, ENVOY = Profile
+PRESENTATION = Presentation("api", ("Bearer",), IdentityFields())
 ACCEPTS = (None, "application/json", "application/problem+json", "text/html")
 REFUSALS = [outcome for outcome in Outcome if outcome is not Outcome.ALLOW]
 REASON = {
@@ -34,7 +36,7 @@ REASON = {
 }
 ALICE = Identity("alice", method=Method.BEARER)
 
-answer = partial(render, profile=PLAIN, accept=None, realm="api", schemes=("Bearer",))
+answer = partial(render, profile=PLAIN, accept=None, presentation=PRESENTATION)
 
 
 def refused(outcome: Outcome) -> Verdict:
@@ -49,8 +51,9 @@ def names(answered: Answer) -> list[str]:
     return [name for name, _ in answered.headers]
 
 
-def test_plain_is_the_verdict_as_it_is() -> None:
-    assert {o: STATUS_OF[o, PLAIN] for o in Outcome} == dict(STATUS)
+@pytest.mark.parametrize("profile", [PLAIN, ENVOY])
+def test_plain_and_envoy_are_the_verdict_as_it_is(profile: Profile) -> None:
+    assert {o: STATUS_OF[o, profile] for o in Outcome} == dict(STATUS)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +87,38 @@ def test_nginx_gets_no_body(outcome: Outcome, accept: str | None) -> None:
 def test_allow_is_exactly_200_with_an_empty_body_and_the_identity(profile: Profile) -> None:
     got = answer(allowed(ALICE, "member", "editor"), profile=profile, accept="text/html")
     fields = (("X-Auth-Subject", "alice"), ("X-Auth-Roles", "member,editor"))
-    assert got == Answer(200, fields, b"")
+    assert got == Answer(200, fields + got.headers[2:], b"")
+    assert len(got.headers) == (3 if profile is ENVOY else 2)
+
+
+def test_envoy_is_told_to_drop_other_spellings_of_the_identity() -> None:
+    name, value = answer(allowed(None), profile=ENVOY).headers[-1]
+    assert name == "X-Envoy-Auth-Headers-To-Remove"
+    assert value == (
+        "x-auth_subject,x_auth-subject,x_auth_subject,x-auth_roles,x_auth-roles,x_auth_roles"
+    )
+
+
+@pytest.mark.parametrize("accept", ACCEPTS)
+def test_a_browser_that_may_log_in_is_sent_there(accept: str | None) -> None:
+    got = answer(refused(Outcome.UNAUTHENTICATED), accept=accept, login="/login?x=%2F")
+    refusal = (("Cache-Control", "no-store"), ("Vary", "Accept"))
+    assert got == Answer(302, (*refusal, ("Location", "/login?x=%2F")), b"")
+
+
+def test_nginx_finds_the_302_beside_a_403() -> None:
+    got = answer(refused(Outcome.UNAUTHENTICATED), profile=NGINX, login="/login")
+    fields = dict(got.headers)
+    assert (got.status, fields["X-Authz-Status"], fields["Location"]) == (403, "302", "/login")
+    assert "WWW-Authenticate" not in fields
+    assert LOGIN_STATUS == {PLAIN: 302, NGINX: 403, ENVOY: 302}
+
+
+@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o is not Outcome.UNAUTHENTICATED])
+def test_nothing_but_a_401_leads_to_the_login(outcome: Outcome, profile: Profile) -> None:
+    verdict = allowed(ALICE) if outcome is Outcome.ALLOW else refused(outcome)
+    assert answer(verdict, profile=profile, login="/login") == answer(verdict, profile=profile)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +233,7 @@ def test_concealed_and_unknown_are_the_same_bytes(profile: Profile, accept: str 
 @pytest.mark.parametrize("profile", Profile)
 def test_a_bad_request_names_the_header(profile: Profile) -> None:
     got = answer(refused(Outcome.BAD_REQUEST), profile=profile, message="X-Original-URI: is bad")
-    assert (b"X-Original-URI: is bad" in got.body) is (profile is PLAIN)
+    assert (b"X-Original-URI: is bad" in got.body) is (profile is not NGINX)
 
 
 @given(

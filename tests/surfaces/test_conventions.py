@@ -9,13 +9,16 @@ from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Action, Entity, Query
 from pdp.runtime.settings import parse_networks
+from pdp.surfaces.asked import RESOURCE_TEMPLATES, Asked, Reading
 from pdp.surfaces.conventions import (
     CONVENTIONS,
+    ENVOY,
     FORWARD,
+    INGRESS,
     NGINX,
-    RESOURCE_TEMPLATES,
     Convention,
-    read_query,
+    Line,
+    read_asked,
 )
 
 Fields = Iterable[tuple[str, str]]
@@ -33,7 +36,14 @@ OF_NGINX = {
     "X-Forwarded-Host": "API.example.com",
     "X-Forwarded-For": "203.0.113.9, 127.0.0.1",
 }
-SENT = {FORWARD: OF_FORWARD, NGINX: OF_NGINX}
+OF_INGRESS = {
+    "X-Original-Method": "GET",
+    "X-Original-URL": "https://API.example.com/invoices/7?download=1",
+    "X-Forwarded-For": "203.0.113.9, 127.0.0.1",
+}
+OF_ENVOY = {"Host": "API.example.com", "X-Forwarded-For": "203.0.113.9, 127.0.0.1"}
+SENT = {FORWARD: OF_FORWARD, NGINX: OF_NGINX, INGRESS: OF_INGRESS, ENVOY: OF_ENVOY}
+LINE = Line("GET", "/invoices/7?download=1")
 EACH_HEADER = [(convention, name) for convention, sent in SENT.items() for name in sent]
 OTHERS = {
     "X-Original-URL": "http://h/admin",
@@ -49,14 +59,20 @@ def headers(fields: Fields) -> CIMultiDictProxy[str]:
     return CIMultiDictProxy(CIMultiDict(fields))
 
 
+def ask(convention: Convention, fields: Fields, reading: Reading, line: Line = LINE) -> Asked:
+    return read_asked(convention, line, headers(fields), reading)
+
+
 def read(convention: Convention, fields: Fields, template: str = "{path}") -> Query:
-    return read_query(convention, headers(fields), TRUSTED, template)
+    return ask(convention, fields, Reading(TRUSTED, template)).query
 
 
 def test_each_convention_has_its_endpoint_and_profile() -> None:
     assert [(c.name, c.path, c.profile) for c in CONVENTIONS] == [
         ("forward", "/authz/forward", Profile.PLAIN),
         ("nginx", "/authz/nginx", Profile.NGINX),
+        ("ingress", "/authz/ingress", Profile.NGINX),
+        ("envoy", "/authz/envoy", Profile.ENVOY),
     ]
 
 
@@ -151,11 +167,11 @@ def test_a_path_is_not_taken_for_a_template(template: str) -> None:
 
 
 def test_an_exempted_resource_is_matched_as_it_came() -> None:
-    sent = headers({**OF_NGINX, "X-Original-URI": "/npm/@s%2fn"}.items())
-    query = read_query(NGINX, sent, TRUSTED, "{path}", lambda path: path.startswith("/npm/"))
-    assert query.resource.id == "/npm/@s%2Fn"
+    sent = {**OF_NGINX, "X-Original-URI": "/npm/@s%2fn"}.items()
+    asked = ask(NGINX, sent, Reading(exempt=lambda path: path.startswith("/npm/")))
+    assert asked.query.resource.id == "/npm/@s%2Fn"
     with pytest.raises(RequestError):
-        read_query(NGINX, sent, TRUSTED, "{path}", lambda path: path.startswith("/git/"))
+        ask(NGINX, sent, Reading(exempt=lambda path: path.startswith("/git/")))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,143 @@
+"""The PDP and the gateways as processes, on ports of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_fleet import Gateway
+from gateway_machinery import SAMPLES, Relay, Upstream, free_port
+from gateway_wire import Fields, Response, connect, request_bytes, send
+
+# As the samples have them: the PDP, its gRPC listener, the application, the gateway itself.
+PDP, GRPC, APP, GATEWAY = 7373, 7375, 8080, 8000
+_PORT = re.compile(rf"(?<![\d.])({PDP}|{GRPC}|{APP}|{GATEWAY})(?!\d)")
+
+
+class Pdp:
+    """A real PDP process and its decision log."""
+
+    def __init__(self, policies: Path, log: Path, **settings: str) -> None:
+        self.port, self.grpc, self._log = free_port(), free_port(), log
+        admin = f"127.0.0.1:{free_port()}"
+        command = [sys.executable, "-m", "pdp", "serve", str(policies), "--admin-listen", admin]
+        command += ["--listen", f"127.0.0.1:{self.port}", "--grpc-listen", f"127.0.0.1:{self.grpc}"]
+        with log.open("wb") as stderr:
+            self.process = subprocess.Popen(  # noqa: S603
+                command, cwd=log.parent, stderr=stderr, env={**os.environ, **settings}
+            )
+        await_port(self.port, self.process, log)
+        self._read = 0
+
+    def take(self) -> list[dict[str, Any]]:
+        """The decisions since the last time, as they were logged."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            data = log.read()
+        self._read += len(data)
+        lines = map(json.loads, data.splitlines())
+        return [line for line in lines if line["message"] == "decision"]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(15)
+
+
+def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until somebody accepts there; the log is the error if nobody does."""
+    for _ in range(600):
+        with suppress(OSError), connect(port, timeout=1):
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"{process.args!r} does not listen: {log.read_text()[-2000:]}")
+
+
+class Live:
+    """A gateway that runs before the application, with a relay to the PDP of its own."""
+
+    def __init__(self, gateway: Gateway, binary: str, relays: Mapping[int, Relay], app: Upstream,
+                 pdp: Pdp, place: Path) -> None:  # fmt: skip
+        self.gateway, self.name, self.app, self.pdp = gateway, gateway.name, app, pdp
+        self.relays, self.port = relays, free_port()
+        self.relay = relays[GRPC if gateway.asks == "envoy_grpc" else PDP]
+        ports = {APP: app.port, GATEWAY: self.port, **{p: r.port for p, r in relays.items()}}
+        for sample in (SAMPLES / gateway.directory).iterdir():
+            text = _PORT.sub(lambda m: str(ports[int(m[1])]), sample.read_text())
+            for old, new in gateway.prepare.items():
+                text = text.replace(old, new)
+            (place / sample.name).write_text(text)
+        environment = {**os.environ, "HOME": str(place), "XDG_CONFIG_HOME": str(place)}
+        self.version = " ".join(_said([binary, *gateway.version]).split())[:60]
+        with (place / "log").open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603
+                gateway.command(binary, place), cwd=place, env=environment, stdout=log, stderr=log
+            )
+        await_port(self.port, self.process, place / "log")
+        self._await_answers(place / "log")
+
+    def _await_answers(self, log: Path) -> None:
+        """Listening is not serving: Traefik reads what it serves a little later."""
+        for _ in range(100):
+            if self.ask("GET", "/docs/a").status == self.gateway.ready:
+                return
+            time.sleep(0.05)
+        self.stop()
+        pytest.fail(f"{self.name} does not serve: {log.read_text()[-2000:]}")
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        fields: Fields = (),
+        *,
+        body: bytes = b"",
+        source: str = "127.0.0.2",
+        timeout: float = 10,
+    ) -> Response:
+        data = request_bytes(method, target, fields, body)
+        return send(self.port, data, source=source, timeout=timeout, method=method)
+
+    def judge(
+        self, method: str, target: str, fields: Fields = (), **options: Any
+    ) -> tuple[Response, list[dict[str, Any]], list[dict[str, Any]]]:
+        """The answer, what the PDP decided, and what reached the application, for one request."""
+        self.pdp.take()
+        self.app.take()
+        response = self.ask(method, target, fields, **options)
+        seen = [s for s in self.app.take() if s["target"] != self.gateway.page]
+        return response, self.pdp.take(), seen
+
+    @contextmanager
+    def asking(self, port: int) -> Iterator[None]:
+        """Somebody else is its PDP for a while."""
+        pdp = self.relay.to
+        try:
+            self.relay.change(port)
+            yield
+        finally:
+            self.relay.change(pdp)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(5)
+
+
+def _said(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
+    return done.stdout + done.stderr

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from support import free_port as free_port
+from support import free_port
 from typer.testing import CliRunner
 
 from pdp.cli.main import app

@@ -7,7 +7,6 @@ import json
 import os
 import queue
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from support import free_port
 from typer.testing import CliRunner
 
 from pdp.cli.main import app
@@ -130,12 +130,6 @@ class Server:
     def end(self, number: int) -> int:
         self.process.send_signal(number)
         return self.process.wait(timeout=20)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def places() -> list[str]:

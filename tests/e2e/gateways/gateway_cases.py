@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from test_verdicts import Row, bearer
+from test_verdicts import ANYWHERE, Row, bearer
 
 # Addresses of the verdict table -> addresses that a client here can have. 127.0.0.1 is left out:
 # the PDP takes it for a proxy.
@@ -15,7 +15,6 @@ _ADDRESSES = {
     "::ffff:198.51.100.7": "127.0.0.66",
     "198.51.100.7": "127.0.0.66",
     "192.0.2.14": "127.0.0.130",
-    "203.0.113.9": "127.0.0.2",
 }
 # Pages for everybody, with every method in capitals.
 _OPEN = "p, anonymous, /any/*, ^[A-Z-]+$\n"
@@ -78,8 +77,9 @@ def here(policies: Path) -> Path:
     return policies
 
 
-def source(row: Row) -> str:
-    return _ADDRESSES[row.ip]
+def source(row: Row) -> str | None:
+    """The address that a row is about; None for any."""
+    return None if row.ip == ANYWHERE else _ADDRESSES[row.ip]
 
 
 def fields(row: Row) -> list[tuple[str, str]]:

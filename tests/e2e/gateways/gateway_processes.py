@@ -10,13 +10,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_fleet import Gateway
 from gateway_machinery import SAMPLES, Relay, Upstream, free_port
-from gateway_wire import Fields, Response, connect, request_bytes, send
+from gateway_wire import CLIENT, Fields, Response, connect, request_bytes, send
 
 # As the samples have them: the PDP, its gRPC listener, the application, the gateway itself.
 PDP, GRPC, APP, GATEWAY = 7373, 7375, 8080, 8000
@@ -70,6 +71,7 @@ class Live:
     def __init__(self, gateway: Gateway, binary: str, relays: Mapping[int, Relay], app: Upstream,
                  pdp: Pdp, place: Path) -> None:  # fmt: skip
         self.gateway, self.name, self.app, self.pdp = gateway, gateway.name, app, pdp
+        self._sources = (f"127.{b}.{c}.{d}" for b, c, d in product(*[range(1, 255)] * 3))
         self.relays, self.port = relays, free_port()
         self.relay = relays[GRPC if gateway.asks == "envoy_grpc" else PDP]
         ports = {APP: app.port, GATEWAY: self.port, **{p: r.port for p, r in relays.items()}}
@@ -103,21 +105,34 @@ class Live:
         fields: Fields = (),
         *,
         body: bytes = b"",
-        source: str = "127.0.0.2",
+        source: str = CLIENT,
         timeout: float = 10,
     ) -> Response:
         data = request_bytes(method, target, fields, body)
         return send(self.port, data, source=source, timeout=timeout, method=method)
 
     def judge(
-        self, method: str, target: str, fields: Fields = (), **options: Any
+        self,
+        method: str,
+        target: str,
+        fields: Fields = (),
+        *,
+        source: str | None = None,
+        **options: Any,
     ) -> tuple[Response, list[dict[str, Any]], list[dict[str, Any]]]:
-        """The answer, what the PDP decided, and what reached the application, for one request."""
+        """The answer, what the PDP decided, and what reached the application, for one request.
+
+        Each request comes from an address of its own, unless it has to be a certain one, so that a
+        decision on an earlier one is not taken for its own.
+        """
+        source = source or next(self._sources)
         self.pdp.take()
         self.app.take()
-        response = self.ask(method, target, fields, **options)
+        response = self.ask(method, target, fields, source=source, **options)
         seen = [s for s in self.app.take() if s["target"] != self.gateway.page]
-        return response, self.pdp.take(), seen
+        # A question that could not be understood is logged without an address.
+        decisions = [d for d in self.pdp.take() if d.get("ip", source) == source]
+        return response, decisions, seen
 
     @contextmanager
     def asking(self, port: int) -> Iterator[None]:

@@ -121,9 +121,9 @@ QUESTIONS = (("DELETE", "/invoices/7", [ALICE]), ("GET", "/reports/1", []), ("GE
 @pytest.mark.parametrize("spoof", SPOOFS, ids=lambda s: f"{s[0]}-{s[1]}")
 def test_a_spoofed_question_has_no_effect(live: Live, spoof: tuple[str, str]) -> None:
     for method, path, credential in QUESTIONS:
-        honest, [judged], seen = live.judge(method, path, credential)
+        honest, [judged], seen = live.judge(method, path, credential, source=CLIENT)
         assert seen == []
-        response, decisions, seen = live.judge(method, path, [spoof, *credential])
+        response, decisions, seen = live.judge(method, path, [spoof, *credential], source=CLIENT)
         assert seen == []
         # A gateway may refuse what is odd; what it asks about is the same.
         assert response.status in (honest.status, 400, 401)
@@ -135,7 +135,7 @@ def test_a_spoofed_question_has_no_effect(live: Live, spoof: tuple[str, str]) ->
 
 def test_the_application_is_told_where_the_client_is(live: Live) -> None:
     for fields in ([], [("X-Forwarded-For", "127.0.0.130")]):
-        _, _, [seen] = live.judge("GET", "/docs/a", fields)
+        _, _, [seen] = live.judge("GET", "/docs/a", fields, source=CLIENT)
         chain = [v for k, v in seen["headers"] if k.lower() == "x-forwarded-for"]
         assert ",".join(chain).split(",")[-1].strip() == CLIENT
 

@@ -30,8 +30,12 @@ class LayerText:
     arity: Mapping[str, int]
 
     def definition(self, letter: str) -> Definition | None:
-        """The definition that this layer's section uses for `r`, `p`, `e` or `m`."""
-        return self.model.get(letter + self.settings.section)
+        """The definition that this layer's section uses for `r`, `p`, `e` or `m`.
+
+        Effects are Casbin's own: one without a number serves all sections.
+        """
+        own = self.model.get(letter + self.settings.section)
+        return self.model.get("e") if own is None and letter == "e" else own
 
     @property
     def ptype(self) -> str:

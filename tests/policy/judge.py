@@ -182,11 +182,19 @@ def values_of(enforcer: casbin.Enforcer, ask: Ask, section: str = "") -> list[An
     return [known[t] if t in known else ask.context.get(t, Unfilled()) for t in tokens]
 
 
+def context_of(enforcer: casbin.Enforcer, section: str) -> Any:
+    """Which definitions pycasbin shall use; an effect without a number serves all sections."""
+    context = enforcer.new_enforce_context(section)
+    if context.etype not in enforcer.model["e"]:
+        context.etype = "e"
+    return context
+
+
 def pycasbin_says(enforcer: casbin.Enforcer, ask: Ask, section: str = "") -> bool | None:
     """True or False, or None where it raises."""
     values = values_of(enforcer, ask, section)
     if section:
-        values.insert(0, enforcer.new_enforce_context(section))
+        values.insert(0, context_of(enforcer, section))
     try:
         with silence():
             return bool(enforcer.enforce(*values))
@@ -200,7 +208,7 @@ def explained_by_pycasbin(
     """Its answer as above, and the last row that it found to match; to be asked in `silence`."""
     values = values_of(enforcer, ask, section)
     if section:
-        values.insert(0, enforcer.new_enforce_context(section))
+        values.insert(0, context_of(enforcer, section))
     try:
         answer, row = enforcer.enforce_ex(*values)
     except Exception:  # noqa: BLE001 - whatever it raises, it gave no answer

@@ -96,7 +96,7 @@ SETTINGS = {
     "rbac_with_domain_pattern": Settings(domain_matching={"g": "keyMatch"}),
     "rbac_with_domain_and_policy_pattern": Settings(domain_matching={"g": "keyMatch2"}),
 }
-SECOND = ("rbac_with_several_definitions", "several_policy_definitions")
+SECOND = (*("one_effect_for_both", "rbac_with_several_definitions", "several_policy_definitions"),)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.conf"))
 CASES = [(name, SETTINGS.get(name, Settings())) for name in NAMES if name not in REFUSED]
 CASES += [(name, Settings(section="2")) for name in SECOND]

@@ -8,8 +8,8 @@ INDEX_DEFECTS = (
     Defect(
         "the first deny before an earlier allow",
         "layer.py",
-        "denied < end and not effect.ordered",
-        "denied < end",
+        "if denied == end or effect.ordered:",
+        "if denied == end:",
     ),
     Defect(
         "the deny index forgotten",
@@ -120,15 +120,15 @@ INDEX_DEFECTS = (
     Defect(
         "a newline before the end of a path",
         "index/paths.py",
-        'if value[-1:] == "\\n":',
-        'if value == "\\n":',
+        'if value[-1] == "\\n" else',
+        'if value == "\\n" else',
         "keyMatch",
     ),
     Defect(
         "a star without its slash",
         "index/paths.py",
-        "if size < count and",
-        "if size <= count and",
+        "if size < count:",
+        "if size <= count:",
         "keyMatch",
     ),
     Defect(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from pdp.policy.index.buckets import Bucket, put, take
+from pdp.policy.index.buckets import Bucket, put
 from pdp.policy.matcher.paths import PathPattern
 
 
@@ -18,14 +18,17 @@ class _Shape:
     key: Callable[[list[str]], str]
     table: dict[str, Bucket] = field(default_factory=dict)
 
-    def matching(self, segments: list[str]) -> Bucket | None:
-        """The patterns of this shape that match, if there are any."""
+    def take(self, segments: list[str], found: list[str]) -> None:
+        """Add to `found` the patterns that match."""
         bucket = self.table.get(self.key(segments))
         if bucket is not None:
             for name in self.names:
                 if not segments[name]:
-                    return None
-        return bucket
+                    return
+            if isinstance(bucket, str):
+                found.append(bucket)
+            else:
+                found.extend(bucket)
 
 
 def _key(size: int, places: tuple[int, ...]) -> Callable[[list[str]], str]:
@@ -40,6 +43,8 @@ def _key(size: int, places: tuple[int, ...]) -> Callable[[list[str]], str]:
 
 class Paths:
     """Paths of literal segments and names, with or without an open end."""
+
+    tried = 0
 
     def __init__(self, paths: Iterable[tuple[PathPattern, str]]) -> None:
         shapes: dict[tuple[bool, int, tuple[int, ...]], _Shape] = {}
@@ -56,22 +61,30 @@ class Paths:
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""
-        found = self._exactly(value)
-        if value[-1:] == "\n":  # which `$` does not see
-            found = list(dict.fromkeys(found + self._exactly(value[:-1])))
-        return found
-
-    def _exactly(self, value: str) -> list[str]:
+        if "\n" in value:
+            return self._with_newlines(value)
         found: list[str] = []
         segments = value.split("/")
         count = len(segments)
         for shape in self._closed.get(count, ()):
-            take(found, shape.matching(segments))
+            shape.take(segments, found)
         for size, shape in self._open:
-            # What a star stands for has no newline.
-            if size < count and ("\n" not in value or "\n" not in "/".join(segments[size:])):
-                take(found, shape.matching(segments))
+            if size < count:
+                shape.take(segments, found)
         return found
+
+    def _with_newlines(self, value: str) -> list[str]:
+        """The same where there are newlines: `$` does not see a last one, a star takes none."""
+        found: dict[str, None] = {}
+        for text in (value, value[:-1]) if value[-1] == "\n" else (value,):
+            segments, some = text.split("/"), list[str]()
+            for shape in self._closed.get(len(segments), ()):
+                shape.take(segments, some)
+            for size, shape in self._open:
+                if size < len(segments) and "\n" not in "/".join(segments[size:]):
+                    shape.take(segments, some)
+            found |= dict.fromkeys(some)
+        return list(found)
 
 
 def _add(

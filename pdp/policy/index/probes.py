@@ -116,20 +116,16 @@ class _Matches:
             value = self.value(frame, _NO_ROW)
             if not isinstance(value, str):
                 return None
-            if len(node) <= _FEW and self not in frame.found:
-                compiled = PATTERN_FUNCTIONS[self.function]
-                return [child for text, child in node.items() if compiled(text)(value)]
-            return _common(node, self._matching(frame, value))
+            found: Collection[str] | None = frame.found.get(self)
+            if found is None:
+                if len(node) <= _FEW:
+                    compiled = PATTERN_FUNCTIONS[self.function]
+                    return [child for text, child in node.items() if compiled(text)(value)]
+                texts = self.table.matching(value)  # once for each question
+                found = frame.found[self] = frozenset(texts) if len(texts) > _FEW else texts
+            return _common(node, found)
         except EVALUATION_ERRORS:
             return None
-
-    def _matching(self, frame: Frame, value: str) -> Collection[str]:
-        """What matches, worked out once for each question."""
-        found: Collection[str] | None = frame.found.get(self)
-        if found is None:
-            texts = self.table.matching(value)
-            found = frame.found[self] = frozenset(texts) if len(texts) > _FEW else texts
-        return found
 
 
 def _common(node: Node, texts: Collection[str]) -> list[Any]:

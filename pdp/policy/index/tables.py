@@ -8,6 +8,7 @@ each shape that occurs, and what stands under it matches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -23,8 +24,15 @@ from pdp.policy.matcher.regex import literal_prefix
 class Table(Protocol):
     """The distinct patterns of one column."""
 
-    keys: int  # by how many keys they are told apart
-    tried: int  # how many are tried one by one, at worst
+    @property
+    def keys(self) -> int:
+        """By how many keys they are told apart."""
+        ...
+
+    @property
+    def tried(self) -> int:
+        """How many are tried one by one, at worst."""
+        ...
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`; ValueError if it is no value of the function."""
@@ -83,23 +91,38 @@ class KeyMatch:
         return found
 
 
-class PathPatterns:
-    """keyMatch2 to keyMatch5: paths where they are that, and regular expressions else."""
+@dataclass(frozen=True, slots=True)
+class Both:
+    """keyMatch2 to keyMatch5: paths where they are that, and regular expressions else.
 
-    def __init__(self, function: str, patterns: Iterable[str]) -> None:
-        others: list[str] = []
-        self._paths = Paths(_paths(function, patterns, others))
-        self._cut = function == "keyMatch5"
-        self._others = _verified(function, others)
-        self.keys = self._paths.keys + self._others.keys
-        self.tried = self._others.tried
+    `cut` tells that values end at their first question mark.
+    """
+
+    paths: Paths
+    others: Prefixes
+    cut: bool
+
+    @property
+    def keys(self) -> int:
+        """By how many keys they are told apart."""
+        return self.paths.keys + self.others.keys
+
+    @property
+    def tried(self) -> int:
+        """How many are tried one by one, at worst."""
+        return self.others.tried
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""
-        if self._cut:
+        if self.cut:
             value = value.split("?", 1)[0]
-        found = self._paths.matching(value)
-        return found + self._others.matching(value) if self._others.keys else found
+        return self.paths.matching(value) + self.others.matching(value)
+
+
+def _path_patterns(function: str, patterns: Iterable[str]) -> Table:
+    others: list[str] = []
+    paths, cut = Paths(_paths(function, patterns, others)), function == "keyMatch5"
+    return Both(paths, _verified(function, others), cut) if others or cut else paths
 
 
 def _paths(
@@ -152,10 +175,10 @@ _BITS: Final = {4: 32, 6: 128}
 _TABLES: Final[Mapping[str, Callable[[Iterable[str]], Table]]] = MappingProxyType(
     {
         "keyMatch": KeyMatch,
-        "keyMatch2": partial(PathPatterns, "keyMatch2"),
-        "keyMatch3": partial(PathPatterns, "keyMatch3"),
-        "keyMatch4": partial(PathPatterns, "keyMatch4"),
-        "keyMatch5": partial(PathPatterns, "keyMatch5"),
+        "keyMatch2": partial(_path_patterns, "keyMatch2"),
+        "keyMatch3": partial(_path_patterns, "keyMatch3"),
+        "keyMatch4": partial(_path_patterns, "keyMatch4"),
+        "keyMatch5": partial(_path_patterns, "keyMatch5"),
         "regexMatch": partial(_verified, "regexMatch"),
         "ipMatch": Networks,
     }

@@ -38,7 +38,7 @@ def is_held_elsewhere(held: list[Any]) -> bool:
 
 
 def _is_large(item: Any) -> bool:
-    return isinstance(item, tuple | list | dict) and len(item) > _LARGE
+    return isinstance(item, tuple | list | dict | set | frozenset) and len(item) > _LARGE
 
 
 def _pick_up(held: list[Any], large: Iterable[Any]) -> None:

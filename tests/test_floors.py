@@ -29,10 +29,12 @@ IMPURE = {"aiohttp", "asyncio", "logging", "os", "pathlib", "socket", "subproces
 # What decides, on floors 1 to 3, stays small enough to be read in a day; comments and docstrings
 # are not counted. What explains policies and their problems to people is counted apart, and so is
 # what proves that a regular expression is harmless, or hands it to an engine for which all are.
-MOST_CODE_THAT_DECIDES = 4_900
+MOST_CODE_THAT_DECIDES = 4_950
 MOST_CODE_THAT_TELLS = 1_800
 MOST_CODE_THAT_PROVES = 500
-TELLING = ("policy/checks/", "policy/explain.py", "policy/near_misses.py")
+TELLING = (
+    *("policy/checks/", "policy/explain.py", "policy/index/plan.py", "policy/near_misses.py"),
+)
 PROVING = tuple(
     f"policy/matcher/{name}.py" for name in ("automaton", "backtracking", "characters", "linear")
 )

@@ -17,7 +17,8 @@ def plan_lines(layer: Layer) -> Iterator[tuple[Part, ...]]:
     for branch in branches:
         same = [other for other in branches if other.rules == branch.rules]
         which = f", alternative {same.index(branch) + 1} of {len(same)}" if len(same) > 1 else ""
-        yield (f"  {branch.rules} rules{which}: {branch.rows}",)
+        told = "coverage, distinct" if branch.rules == "coverage" else f"{branch.rules} rules"
+        yield (f"  {told}{which}: {branch.rows}",)
         yield from ((f"    {line}",) for line in _branch(branch))
     if not branches:
         yield ("  no rule can match",)

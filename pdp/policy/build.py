@@ -81,7 +81,7 @@ def _assemble(
         clause=clause,
         templates=tuple(templates[token] for token in text.tokens),
         rows=rows,
-        indexes=build_indexes(clause, effect, rows, graphs, coverage=True),
+        indexes=build_indexes(clause, effect, rows, graphs, coverage=text.settings.kind == "grant"),
         graphs=graphs,
         subject_roles=_subject_roles(text, context.calls),
         role_names=_role_names(context.calls, graphs),

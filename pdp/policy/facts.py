@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,6 +12,15 @@ import msgspec
 
 from pdp.model import ANONYMOUS, NO_PROPERTIES, Identity, Method, Properties, Query
 
+
+class Everywhere(Enum):
+    """What stands for every domain, and is none."""
+
+    DOMAIN = "every domain"
+
+
+Domain = str | Everywhere | None
+EVERY_DOMAIN: Final = Everywhere.DOMAIN
 Entities = Mapping[tuple[str, str], Properties]
 
 
@@ -62,14 +71,14 @@ class Facts(msgspec.Struct, frozen=True):
     """Everything that templates and matchers can reach.
 
     `context` lacks the time, of which `moment` is the one that the asker may state. `asserted`
-    are roles that come with the request: (role, domain), None being every domain.
+    are roles that come with the request: (role, domain), of no domain where that is None.
     """
 
     subject: Known
     resource: Known
     action: Known
     context: Properties
-    asserted: tuple[tuple[str, str | None], ...]
+    asserted: tuple[tuple[str, Domain], ...]
     now: float
     moment: Instant | None = None
     kept: dict[str, Any] = {}  # what each layer has worked out, by its name
@@ -148,12 +157,10 @@ def _known(
     return Known(type_, id_, (claims, *order))
 
 
-def _asserted(
-    identity: Identity, authenticated_role: str | None
-) -> tuple[tuple[str, str | None], ...]:
+def _asserted(identity: Identity, authenticated_role: str | None) -> tuple[tuple[str, Domain], ...]:
     if not identity.roles and not authenticated_role:
         return ()
-    roles: list[tuple[str, str | None]] = [(r, identity.domain or "") for r in identity.roles]
+    roles: list[tuple[str, Domain]] = [(r, identity.domain or None) for r in identity.roles]
     if authenticated_role and identity.method is not Method.NONE:
-        roles.append((authenticated_role, None))
+        roles.append((authenticated_role, EVERY_DOMAIN))
     return tuple(roles)

@@ -77,7 +77,7 @@ class Snapshot:
 
     def roles(self, facts: Facts) -> tuple[str, ...]:
         """All roles that the subject holds in any layer, sorted."""
-        held = {role for role, domain in facts.asserted if not domain}
+        held = {role for role, domain in facts.asserted if not isinstance(domain, str)}
         for layer in self.role_layers:
             held |= layer.roles(facts)
         return tuple(sorted(held)) if held else ()
@@ -107,7 +107,8 @@ def build_snapshot(
     entities, found = read_entities(files[ENTITIES]) if ENTITIES in files else ({}, [])
     problems += found
     if any(problem.severity is Severity.ERROR for problem in problems):
-        take_apart(list(layers))
+        held, layers, layer = layers, [], None
+        take_apart(held)  # nothing else holds them now
         return None, problems
     guards = [layer for layer in layers if layer.kind == "guard"]
     # Those that ask for no resource come first: one that has to wait must not hide their refusal.

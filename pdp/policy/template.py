@@ -49,6 +49,7 @@ class Template:
 
     render: Reference
     depends: frozenset[Source]
+    identifies: bool = False  # whether the subject's id is a part of it
 
     @property
     def entity(self) -> Source | None:
@@ -92,9 +93,10 @@ def _text(value: Any) -> str:
 def compile_template(text: str) -> Template:
     """The template that `text` is; ValueError, saying what is wrong, if it is none."""
     parts: list[str | Reference] = []
-    depends: set[Source] = set()
+    depends, identifies = set[Source](), False
     for index, piece in enumerate(_PART.split(text)):
         if index % 2:
+            identifies |= piece == "subject.id"
             source, reference = compile_reference(piece.split("."))
             parts.append(reference)
             depends.add(source)
@@ -102,7 +104,7 @@ def compile_template(text: str) -> Template:
             raise ValueError("has a brace without its partner")
         elif piece:
             parts.append(piece)
-    return Template(_rendered(tuple(parts)), frozenset(depends))
+    return Template(_rendered(tuple(parts)), frozenset(depends), identifies)
 
 
 def compile_reference(path: list[str]) -> tuple[Source, Reference]:

@@ -255,6 +255,9 @@ layer: grant, 4 rules
     indexed     g(r.sub, p.sub)
     row by row  p.obj != r.obj
     at worst    1 tried one by one, 1 where a value is missing
+  coverage, distinct: 3
+    row by row  p.obj != r.obj
+    at worst    3 tried one by one
 """
 
 

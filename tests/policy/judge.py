@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import casbin
@@ -21,6 +21,7 @@ from pdp.model import Entity, Identity, Method, Query
 from pdp.policy.build import build_layer
 from pdp.policy.effect import Decision
 from pdp.policy.facts import Facts, gather
+from pdp.policy.index.build import build_indexes
 from pdp.policy.layer import Layer, Ruling
 from pdp.policy.settings import LayerSettings
 from pdp.policy.shape import read_shape
@@ -135,7 +136,10 @@ def fresh_enforcer(policy: Policy) -> casbin.Enforcer:
 
 
 def build(policy: Policy, kind: str = "guard") -> tuple[Layer | None, list[Problem]]:
-    """Our layer; as a guard, because a guard may have any of the five effects."""
+    """Our layer; as a guard, because a guard may have any of the five effects.
+
+    Nobody asks a guard what it covers, but tests do: it gets the index for that, too.
+    """
     settings = LayerSettings(
         name="layer",
         kind=kind,  # type: ignore[arg-type]
@@ -150,7 +154,13 @@ def build(policy: Policy, kind: str = "guard") -> tuple[Layer | None, list[Probl
     text = read_shape(
         settings, read_model(policy.model, "model.conf"), read_rows(policy.rows, "policy.csv")
     )
-    return build_layer(text, "pdp.toml")
+    layer, problems = build_layer(text, "pdp.toml")
+    return layer and covering(layer), problems
+
+
+def covering(layer: Layer) -> Layer:
+    indexes = build_indexes(layer.clause, layer.effect, layer.rows, layer.graphs, coverage=True)
+    return replace(layer, indexes=indexes)
 
 
 def layer_of(policy: Policy, kind: str = "guard") -> Layer:

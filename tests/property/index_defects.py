@@ -141,8 +141,8 @@ INDEX_DEFECTS = (
     Defect(
         "a part of a text for one of a list",
         "index/probes.py",
-        "if text in value]\n            return",
-        "if text == value]\n            return",
+        "isinstance(value, str):\n                return self._within(node, value)",
+        "isinstance(value, str):\n                return _common(node, [value])",
         "in r.sub.tags",
     ),
     Defect(

@@ -7,7 +7,7 @@ column first; few rows are a leaf at once. What no level has made sure of is eva
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pdp.policy.index.probes import Probe
@@ -27,8 +27,10 @@ class Branch:
 
     `gates` read no row, `levels` are probes, `rest[depth]` are the literals that `depth` levels
     have not made sure of, `whole` are all. A `lenient` branch is after rows that are not false,
-    which unknown ones are not; others are after rows that are true. `literals` are all of it,
-    the first of them those of the levels: for those who want to know the plan.
+    which unknown ones are not; others are after rows that are true. `turned` are the same with
+    another level on top, for where the first cannot tell. A `thorough` branch looks at all that
+    are left, so that the time does not tell whether one matched. `literals` are all of it, the
+    first of them those of the levels: for those who want to know the plan.
     """
 
     rows: Rows
@@ -39,7 +41,9 @@ class Branch:
     rest: tuple[Truth | None, ...]
     whole: Truth | None
     lenient: bool
+    thorough: bool
     literals: tuple[Literal, ...]
+    turned: tuple[Branch, ...] = ()
 
     def first(self, frame: Frame, best: int) -> int:
         """The first position before `best` whose row matches, or `best`."""
@@ -67,7 +71,11 @@ class Branch:
         """A level cannot tell: every row below it may be not false, and none is true."""
         if not self.lenient:
             return best
-        if depth == 0:  # in order, as the first row is likely to do
+        if depth == 0:
+            for branch in self.turned:
+                if branch.levels[0].select(frame, branch.root) is not None:
+                    return branch.first(frame, best)
+            # In order, as the first row is likely to do.
             return self._among(frame, self.positions, self.whole, best)
         for leaf, _ in leaves(node):
             best = self._among(frame, leaf, self.whole, best)
@@ -76,11 +84,13 @@ class Branch:
     def _among(self, frame: Frame, leaf: Any, test: Truth | None, best: int) -> int:
         rows, lenient = self.rows, self.lenient
         for position in (leaf,) if leaf.__class__ is int else leaf:
-            if position >= best:
+            if position >= best and not self.thorough:
                 break
             matched = test is None or test(frame, rows[position].values)
             if matched or (matched is None and lenient):
-                return position
+                if not self.thorough:
+                    return position
+                best = min(best, position)
         return best
 
 
@@ -133,6 +143,23 @@ def branch_of(
 
     With `verify` that is asked of every row that is left, instead of what is not yet sure.
     """
+    branch = _branch(literals, probes, rows, positions, lenient, verify)
+    others = range(1, len(probes)) if lenient else ()
+    turned = ([probes[i], *probes[:i], *probes[i + 1 :]] for i in others)
+    return replace(
+        branch,
+        turned=tuple(_branch(literals, p, rows, positions, lenient, verify) for p in turned),
+    )
+
+
+def _branch(
+    literals: Sequence[Literal],
+    probes: Sequence[tuple[Literal, Probe]],
+    rows: Rows,
+    positions: Sequence[int],
+    lenient: bool,
+    verify: Truth | None,
+) -> Branch:
     reading = [literal for literal in literals if literal.columns]
     sure = [literal for literal, _ in probes]
     levels = tuple(probe for _, probe in probes)
@@ -148,5 +175,6 @@ def branch_of(
         ),
         whole=verify or _all(reading),
         lenient=lenient,
+        thorough=verify is not None,
         literals=tuple(dict.fromkeys([*sure, *literals])),
     )

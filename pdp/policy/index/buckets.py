@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 Bucket = str | list[str]  # most keys have one pattern: a list for each would cost 64 bytes
 K = TypeVar("K", str, int)
@@ -17,6 +18,12 @@ def put(table: dict[K, Bucket], key: K, pattern: str) -> None:
         table[key] = [there, pattern]
     else:
         there.append(pattern)
+
+
+def largest(table: Mapping[Any, Bucket]) -> int:
+    """How many patterns stand under one key, at most."""
+    sizes = (1 if isinstance(bucket, str) else len(bucket) for bucket in table.values())
+    return max(sizes, default=0)
 
 
 def take(found: list[str], bucket: Bucket | None) -> None:

@@ -9,6 +9,7 @@ from pdp.policy.effect import Decision, Effect
 from pdp.policy.facts import NOBODY, Source
 from pdp.policy.index.branch import Branch, Rows, branch_of
 from pdp.policy.index.probes import Probe, probe_of
+from pdp.policy.index.tables import Table, table_of
 from pdp.policy.matcher.compile import Clause
 from pdp.policy.matcher.normal import Conjunction, Literal
 from pdp.policy.matcher.terms import Cover, Frame, Truth
@@ -61,6 +62,7 @@ class _Builder:
     frame: Frame  # has the roles of the layer, and no request
     texts: dict[int, dict[str, int]] = field(default_factory=dict)
     probes: dict[Literal, Probe | None] = field(default_factory=dict)
+    tables: dict[tuple[str, int], Table | None] = field(default_factory=dict)
 
     def index(self, decision: Decision) -> Index:
         """The rows of one decision; of deny rows those that are unknown count, too."""
@@ -97,9 +99,9 @@ class _Builder:
     ) -> Branch | None:
         """The branch of a conjunction; None if none of these rows can match, whatever is asked."""
         for literal in literals:
-            if not literal.depends:
+            if not literal.asks:
                 positions = self._settle(literal, positions, lenient=lenient)
-        asking = [literal for literal in literals if literal.depends]
+        asking = [literal for literal in literals if literal.asks]
         return (
             branch_of(
                 asking, self._levels(asking), self.rows, positions, lenient=lenient, verify=verify
@@ -120,9 +122,10 @@ class _Builder:
         """Literals that find their rows, one for each column, the most telling first."""
         found = [(literal, probe) for literal in literals if (probe := self._probe(literal))]
         found.sort(key=lambda pair: -pair[1].keys)
-        return list({probe.column: (literal, probe) for literal, probe in found[::-1]}.values())[
-            ::-1
-        ]
+        best: dict[int, tuple[Literal, Probe]] = {}
+        for literal, probe in found:
+            best.setdefault(probe.column, (literal, probe))
+        return list(best.values())
 
     def _probe(self, literal: Literal) -> Probe | None:
         if literal not in self.probes:
@@ -130,8 +133,15 @@ class _Builder:
             self.probes[literal] = None
             if lookup:
                 texts = self._texts(lookup.column)
-                self.probes[literal] = probe_of(lookup, texts, self.frame.graphs)
+                self.probes[literal] = probe_of(lookup, texts, self.frame.graphs, self._table)
         return self.probes[literal]
+
+    def _table(self, function: str, column: int) -> Table | None:
+        """The table of a pattern function over a column, made once."""
+        key = function, column
+        if key not in self.tables:
+            self.tables[key] = table_of(function, self._texts(column))
+        return self.tables[key]
 
     def _distinct(self, columns: Sequence[int]) -> list[int]:
         """The first row for each distinct combination of texts in some columns."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from pdp.policy.index.buckets import Bucket, put
+from pdp.policy.index.buckets import Bucket, largest, put
 from pdp.policy.matcher.paths import PathPattern
 
 
@@ -44,8 +44,6 @@ def _key(size: int, places: tuple[int, ...]) -> Callable[[list[str]], str]:
 class Paths:
     """Paths of literal segments and names, with or without an open end."""
 
-    tried = 0
-
     def __init__(self, paths: Iterable[tuple[PathPattern, str]]) -> None:
         shapes: dict[tuple[bool, int, tuple[int, ...]], _Shape] = {}
         for path, pattern in paths:
@@ -58,6 +56,10 @@ class Paths:
                 self._open.append((size, shape))
             else:
                 self._closed.setdefault(size, []).append(shape)
+        # A value has one number of segments: it is tried with the closed shapes of that number.
+        closed, opened = self._closed.values(), [shape for _, shape in self._open]
+        self.tried = max(map(len, closed), default=0) + len(opened)
+        self.most = max(map(_most, closed), default=0) + _most(opened)
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""
@@ -85,6 +87,10 @@ class Paths:
                     shape.take(segments, some)
             found |= dict.fromkeys(some)
         return list(found)
+
+
+def _most(shapes: list[_Shape]) -> int:
+    return sum(largest(shape.table) for shape in shapes)
 
 
 def _add(

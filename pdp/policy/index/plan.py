@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 from pdp.policy.index.branch import Branch, leaves
 from pdp.policy.index.build import Index, Indexes
@@ -14,11 +15,12 @@ class BranchPlan:
     """One alternative over `rows` rows.
 
     `once` are clauses that are judged once for a request, `indexed` find their rows, `residual`
-    are judged row by row. `scanned` is how many rows and patterns one request can make it try one
-    by one, at worst; `unknown` the same where a value is missing, so that a clause is unknown.
+    are judged row by row. `scanned` is how many rows, patterns and keys one request can make it try
+    one by one, at worst, for each role and each text of a list that it brings; `unknown` how many
+    rows where a value is missing, so that a clause is unknown.
     """
 
-    rules: str  # "allow" or "deny"
+    rules: str  # "allow", "deny" or "coverage"
     rows: int
     once: tuple[str, ...]
     indexed: tuple[str, ...]
@@ -28,13 +30,23 @@ class BranchPlan:
 
 
 def plan(indexes: Indexes) -> tuple[BranchPlan, ...]:
-    """The plan of a layer, one line for each alternative of its matcher and each decision."""
-    return (*_plans("allow", indexes.allows), *_plans("deny", indexes.denies))
+    """The plan of a layer: each alternative of its matcher, for each decision and for coverage."""
+    return (
+        *_plans("allow", indexes.allows),
+        *_plans("deny", indexes.denies),
+        *_plans("coverage", indexes.covers),
+    )
 
 
 def most_scanned(indexes: Indexes) -> int:
-    """How many rows and patterns one request can make a layer try one by one, at worst."""
-    return sum(branch.scanned for branch in plan(indexes))
+    """How much one request can make a layer try one by one, at worst."""
+    judged, covered = 0, 0
+    for branch in plan(indexes):
+        if branch.rules == "coverage":
+            covered += branch.scanned
+        else:
+            judged += branch.scanned
+    return max(judged, covered)
 
 
 def _plans(rules: str, index: Index) -> Iterable[BranchPlan]:
@@ -48,11 +60,22 @@ def _plans(rules: str, index: Index) -> Iterable[BranchPlan]:
             indexed=tuple(literal.source for literal in branch.literals[:depth]),
             residual=tuple(literal.source for literal in others if literal.columns),
             scanned=_scanned(branch),
-            unknown=len(branch.positions) if branch.lenient and branch.levels else 0,
+            unknown=_unknown(branch) if branch.lenient and branch.levels else 0,
         )
 
 
 def _scanned(branch: Branch) -> int:
-    """The largest leaf that is not sure as a whole, and what patterns have to be tried before."""
-    unsure = (len(leaf) for leaf, depth in leaves(branch.root) if branch.rest[depth])
-    return max(unsure, default=0) + sum(level.tried for level in branch.levels)
+    """The largest leaf that is not sure as a whole, as often as one value leads to such leaves."""
+    unsure = max((len(leaf) for leaf, n in leaves(branch.root) if branch.rest[n]), default=0)
+    times = prod(level.most for level in branch.levels)
+    return min(unsure * times, len(branch.positions)) + sum(level.tried for level in branch.levels)
+
+
+def _unknown(branch: Branch) -> int:
+    """The largest part of the tree behind a level that can tell; all rows where none can."""
+    if branch.rest[-1]:
+        return len(branch.positions)
+    trees = (branch, *branch.turned) if branch.turned else ()
+    parts = (part for tree in trees if isinstance(tree.root, dict) for part in tree.root.values())
+    sizes = (sum(len(leaf) for leaf, _ in leaves(part)) for part in parts)
+    return max(sizes, default=1)

@@ -6,11 +6,11 @@ literal is true; None tells that the literal is unknown, or false, for every tex
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from pdp.policy.index.tables import Table, table_of
+from pdp.policy.index.tables import Table
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
 from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf
 from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame, Value
@@ -24,8 +24,8 @@ _NO_ROW: Final = ()
 class Probe(Protocol):
     """One literal over one column.
 
-    `keys` tells by how many keys the texts of the column are told apart, `tried` how many of them
-    are tried one by one, at worst.
+    `keys` tells by how many keys the texts of the column are told apart, `tried` how many keys or
+    texts are tried one by one, and `most` how many texts one value can select, at worst.
     """
 
     @property
@@ -39,6 +39,9 @@ class Probe(Protocol):
     @property
     def tried(self) -> int: ...  # noqa: D102
 
+    @property
+    def most(self) -> int: ...  # noqa: D102
+
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         """The children of `node` whose text the request selects, or None."""
         ...
@@ -50,6 +53,7 @@ class _Equal:
     keys: int
     value: Value
     tried: int = 0
+    most: int = 1
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
@@ -66,16 +70,29 @@ class _OneOf:
     column: int
     keys: int
     value: Value
+    lengths: tuple[int, ...]  # of the texts, ascending
     tried: int = 0
+    most: int = 1  # for each text of the list
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
             value = self.value(frame, _NO_ROW)
             if isinstance(value, str):
-                return [child for text, child in node.items() if text in value]
-            return _common(node, [item for item in value if isinstance(item, str)])
+                return self._within(node, value)
+            return _common(node, frozenset([item for item in value if isinstance(item, str)]))
         except EVALUATION_ERRORS:
             return None
+
+    def _within(self, node: Node, value: str) -> Sequence[Any]:
+        """The children whose text is a part of `value`, by going through whichever is less."""
+        if len(node) <= len(value) * len(self.lengths):
+            return [child for text, child in node.items() if text in value]
+        parts = {
+            value[start : start + length]
+            for length in self.lengths
+            for start in range(len(value) - length + 1)
+        }
+        return _common(node, parts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +101,7 @@ class _HasRole:
     keys: int
     held: Value
     listed: bool  # roles that are patterns cannot be listed, only asked for
+    most: int = 1  # for each role that is held
 
     @property
     def tried(self) -> int:
@@ -110,6 +128,10 @@ class _Matches:
     @property
     def tried(self) -> int:
         return self.table.tried
+
+    @property
+    def most(self) -> int:
+        return self.table.most
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
@@ -139,18 +161,25 @@ def _common(node: Node, texts: Collection[str]) -> list[Any]:
 
 
 def probe_of(
-    lookup: Lookup, texts: Collection[str], graphs: Mapping[str, RoleGraph]
+    lookup: Lookup,
+    texts: Collection[str],
+    graphs: Mapping[str, RoleGraph],
+    tables: Callable[[str, int], Table | None],
 ) -> Probe | None:
-    """The probe of a lookup over the distinct `texts` of its column, if there is one."""
+    """The probe of a lookup over the distinct `texts` of its column, if there is one.
+
+    `tables` gives the table of a pattern function over a column.
+    """
     column = lookup.column
     match lookup:
         case Equal():
             return _Equal(column, len(texts), lookup.value)
         case OneOf():
-            return _OneOf(column, len(texts), lookup.value)
+            lengths = tuple(sorted({len(text) for text in texts}))
+            return _OneOf(column, len(texts), lookup.value, lengths)
         case HasRole():
             listed = graphs[lookup.definition].listed
             return _HasRole(column, len(texts), lookup.held, listed)
         case Matches(function=function):
-            table = table_of(function, texts)
+            table = tables(function, column)
             return _Matches(column, table.keys, lookup.value, function, table) if table else None

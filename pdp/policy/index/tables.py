@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from pdp.policy.index.buckets import Bucket, put, take
+from pdp.policy.index.buckets import Bucket, largest, put, take
 from pdp.policy.index.paths import Paths
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, key_prefix
 from pdp.policy.matcher.networks import address, network
@@ -31,18 +31,17 @@ class Table(Protocol):
 
     @property
     def tried(self) -> int:
-        """How many are tried one by one, at worst."""
+        """How many keys or patterns are tried one by one, at worst."""
+        ...
+
+    @property
+    def most(self) -> int:
+        """How many patterns one value can match, at worst."""
         ...
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`; ValueError if it is no value of the function."""
         ...
-
-
-def _largest(table: Mapping[Any, Bucket]) -> int:
-    return max(
-        (1 if isinstance(bucket, str) else len(bucket) for bucket in table.values()), default=0
-    )
 
 
 class Prefixes:
@@ -57,7 +56,8 @@ class Prefixes:
             put(self._by_length.setdefault(len(prefix), {}), prefix, pattern)
         self._by_length = dict(sorted(self._by_length.items()))
         self.keys = sum(map(len, self._by_length.values()))
-        self.tried = sum(map(_largest, self._by_length.values())) if matches else 0
+        self.most = sum(map(largest, self._by_length.values()))
+        self.tried = len(self._by_length) + (self.most if matches else 0)
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""
@@ -75,14 +75,13 @@ class Prefixes:
 class KeyMatch:
     """keyMatch: a text, or a prefix before a star."""
 
-    tried = 0
-
     def __init__(self, patterns: Iterable[str]) -> None:
         known = list(patterns)
         self._whole = {pattern: pattern for pattern in known if "*" not in pattern}
         stars = ((p.partition("*")[0], p) for p in known if "*" in p)
         self._prefixes = Prefixes(stars, None)
         self.keys = len(self._whole) + self._prefixes.keys
+        self.tried, self.most = self._prefixes.tried, self._prefixes.most + 1
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""
@@ -109,8 +108,13 @@ class Both:
 
     @property
     def tried(self) -> int:
-        """How many are tried one by one, at worst."""
-        return self.others.tried
+        """How many keys or patterns are tried one by one, at worst."""
+        return self.paths.tried + self.others.tried
+
+    @property
+    def most(self) -> int:
+        """How many patterns one value can match, at worst."""
+        return self.paths.most + self.others.most
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""
@@ -150,15 +154,15 @@ def _verified(function: str, patterns: Iterable[str]) -> Prefixes:
 class Networks:
     """ipMatch: one table for each length of a prefix."""
 
-    tried = 0
-
     def __init__(self, patterns: Iterable[str]) -> None:
         self._tables: dict[int, dict[int, dict[int, Bucket]]] = {4: {}, 6: {}}
         for pattern in patterns:
             version, length, bits = network(pattern)
             shift = _BITS[version] - length
             put(self._tables[version].setdefault(shift, {}), bits >> shift, pattern)
-        self.keys = sum(len(t) for by in self._tables.values() for t in by.values())
+        tables = [table for by in self._tables.values() for table in by.values()]
+        self.keys = sum(map(len, tables))
+        self.tried, self.most = len(tables), sum(map(largest, tables))
 
     def matching(self, value: str) -> list[str]:
         """The patterns that match `value`."""

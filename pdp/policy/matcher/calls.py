@@ -74,9 +74,10 @@ def compile_call(
 
 def is_subject(scope: Scope, node: ast.expr, depends: frozenset[Source]) -> bool:
     """Whether a role definition is asked about the subject itself, by a token or as its id."""
-    token = _name(node, scope.request) in scope.tokens
+    token = scope.tokens.get(_name(node, scope.request) or "")
+    named = token is not None and token[1].identifies
     return depends == {Source.SUBJECT} and (
-        token or ast.unparse(node) == f"{scope.request}.subject.id"
+        named or ast.unparse(node) == f"{scope.request}.subject.id"
     )
 
 

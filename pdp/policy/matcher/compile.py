@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pdp.policy.facts import Source
 from pdp.policy.matcher import normal, terms
-from pdp.policy.matcher.lookups import columns_of, lookup_of
+from pdp.policy.matcher.lookups import columns_of, lookup_of, reads_request
 from pdp.policy.matcher.normal import Form, Literal
 from pdp.policy.matcher.rules import any_rule, eval_column, eval_columns
 from pdp.policy.matcher.scope import Scope
@@ -105,9 +105,10 @@ def _leaf(context: Context, node: ast.expr, mode: Mode, *, negated: bool) -> Cla
         Literal(
             truth,
             depends,
-            columns_of(context.scope, node),
-            f"not {source}" if negated else source,
-            lookup,
+            asks=bool(depends) or reads_request(context.scope, node),
+            columns=columns_of(context.scope, node),
+            source=f"not {source}" if negated else source,
+            lookup=lookup,
         )
     )
 
@@ -128,8 +129,9 @@ def _opaque(context: Context, node: ast.expr, clause: Clause, *, negated: bool) 
         Literal(
             clause.truth,
             clause.depends,
-            frozenset(columns),
-            f"not ({source})" if negated else source,
+            asks=True,
+            columns=frozenset(columns),
+            source=f"not ({source})" if negated else source,
             opaque=True,
         )
     )

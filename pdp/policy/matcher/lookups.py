@@ -87,6 +87,11 @@ def columns_of(scope: Scope, node: ast.expr) -> frozenset[int]:
     return frozenset(column for column in found if column is not None)
 
 
+def reads_request(scope: Scope, node: ast.expr) -> bool:
+    """Whether an expression names anything of the request."""
+    return any(isinstance(n, ast.Name) and n.id == scope.request for n in ast.walk(node))
+
+
 def is_free(scope: Scope, node: ast.expr) -> bool:
     """Whether an expression reads no policy column, so that a request alone gives its value."""
     return not columns_of(scope, node)

@@ -27,12 +27,14 @@ MOST: Final = 32  # alternatives; a clause that would have more is one literal
 class Literal:
     """What cannot be taken apart: its truth, what it reads, and its text.
 
+    `asks` tells that it reads something of the request, if only a token that is always the same.
     `columns` are those of the policy. `lookup` finds the rows for which it holds without looking
     at each. `opaque` tells that clauses of several kinds may be inside.
     """
 
     truth: Truth
     depends: frozenset[Source]
+    asks: bool
     columns: frozenset[int]
     source: str
     lookup: Lookup | None = None

@@ -46,6 +46,7 @@ def _is_text(index: int, column: str, text: str) -> Literal:
     return Literal(
         lambda _frame, row: row[index] == text,
         frozenset(),
-        frozenset({index}),
-        f"{column} == {text!r}",
+        asks=False,
+        columns=frozenset({index}),
+        source=f"{column} == {text!r}",
     )

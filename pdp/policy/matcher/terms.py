@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pdp.policy.facts import Facts, Source, Unknown
+from pdp.policy.facts import EVERY_DOMAIN, Facts, Source, Unknown
 from pdp.policy.roles import RoleGraph
 
 # What a clause may raise when a value is missing or of the wrong type: the clause is unknown.
@@ -19,6 +19,7 @@ EVALUATION_ERRORS: Final = (
     AttributeError,
     LookupError,
     ArithmeticError,
+    RecursionError,  # two values that are nested too deeply to be compared
 )
 
 
@@ -46,7 +47,9 @@ class Frame(msgspec.Struct):
     def asserted_in(self, definition: str, domain: str) -> Sequence[str]:
         """The roles that the credential asserts in `domain` of a role definition."""
         anywhere = not self.graphs[definition].has_domain
-        return [r for r, of in self.facts.asserted if anywhere or of is None or of == domain]
+        return [
+            r for r, of in self.facts.asserted if anywhere or of is EVERY_DOMAIN or of == domain
+        ]
 
 
 Row = Sequence[str]

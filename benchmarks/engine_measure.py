@@ -17,6 +17,7 @@ from pdp.cli.timing import resident
 from pdp.model import Action, Entity, Identity, Method, Query, Verdict
 from pdp.pipeline import decide
 from pdp.policy.effect import Decision
+from pdp.policy.facts import Facts
 from pdp.policy.layer import Ruling
 from pdp.policy.settings import LayerSettings, PolicySettings
 from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
@@ -106,20 +107,23 @@ def measure(
     questions: Sequence[Question],
     seconds: float,
     judge: Callable[[Ask, Any], None],
+    prepare: Callable[[Any, Any], tuple[Any, Any]] = lambda one, other: (one, other),
 ) -> Figures:
     """Every call timed by itself, until the questions or the seconds end; answers are judged.
 
-    One question of each kind is asked in any case.
+    One question of each kind is asked in any case. `prepare` makes what a call is given, and is
+    not timed.
     """
-    warm_up(call, questions[-WARM_UP:], seconds / 4)
+    warm_up(lambda *given: call(*prepare(*given)), questions[-WARM_UP:], seconds / 4)
     overhead, deadline = empty_call(), time.monotonic() + seconds
     spent: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for start_of_block in range(0, len(questions), len(KINDS)):
         if start_of_block and time.monotonic() > deadline:
             break
         for ask, one, other in questions[start_of_block : start_of_block + len(KINDS)]:
+            first, second = prepare(one, other)
             start = clock()
-            answer = call(one, other)
+            answer = call(first, second)
             end = clock()
             spent[ask.kind].append((end - start - overhead) / 1_000)
             judge(ask, answer)
@@ -159,19 +163,21 @@ def measure_ours(model: Model, policy: Policy, args: argparse.Namespace) -> dict
     snapshot, told = load(model, policy)
     layer = next(layer for layer in snapshot.layers if layer.name == "measured")
 
-    def engine(query: Query, identity: Identity) -> Ruling:
-        return layer.judge(snapshot.facts(query, identity, NOW))
+    def facts(query: Query, identity: Identity) -> tuple[Facts, None]:
+        return snapshot.facts(query, identity, NOW), None  # one for all layers of a decision
+
+    def engine(known: Facts, _nothing: None) -> Ruling:
+        return layer.judge(known)
 
     def whole(query: Query, identity: Identity) -> Verdict:
         return decide(query, identity, snapshot, NOW)
 
-    for name, call, judge, seed in (
-        ("engine", engine, judge_ruling, 1),
-        ("decide", whole, judge_verdict, 2),
-    ):
-        questions = [asked(ask) for ask in asks(policy, args.requests, seed)]
-        told[name] = measure(call, questions, args.seconds, judge)
-        told[name]["subjects"] = len({ask.sub for ask, _, _ in questions})
+    questions = [asked(ask) for ask in asks(policy, args.requests, 1)]
+    told["engine"] = measure(engine, questions, args.seconds, judge_ruling, facts)
+    told["engine"]["subjects"] = len({ask.sub for ask, _, _ in questions})
+    questions = [asked(ask) for ask in asks(policy, args.requests, 2)]
+    told["decide"] = measure(whole, questions, args.seconds, judge_verdict)
+    told["decide"]["subjects"] = len({ask.sub for ask, _, _ in questions})
     return told
 
 

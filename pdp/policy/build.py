@@ -79,11 +79,11 @@ def _assemble(
         file=file,
         effect=effect,
         clause=clause,
-        templates=tuple(templates[token] for token in text.tokens),
+        templates=tuple(_uncertain(text, templates)),
         rows=rows,
         indexes=build_indexes(clause, effect, rows, graphs, coverage=text.settings.kind == "grant"),
         graphs=graphs,
-        subject_roles=_subject_roles(text, context.calls),
+        subject_roles=_subject_roles(text, templates, context.calls),
         role_names=_role_names(context.calls, graphs),
         role_patterns=_role_patterns(context.calls, graphs),
     )
@@ -133,12 +133,20 @@ def _templates(text: LayerText, file: str) -> tuple[dict[str, Template], list[Pr
     return templates, problems
 
 
+def _uncertain(text: LayerText, templates: Mapping[str, Template]) -> Iterable[Template]:
+    """Templates whose values a frame keeps: all but those that are one step away."""
+    return (templates[token] for token in text.tokens if templates[token].path is None)
+
+
 def _scope(text: LayerText, templates: Mapping[str, Template]) -> Scope:
-    suffix = text.settings.section
+    suffix, kept = text.settings.section, list(_uncertain(text, templates))
     return Scope(
         request="r" + suffix,
         policy="p" + suffix,
-        tokens={token: (i, templates[token]) for i, token in enumerate(text.tokens)},
+        tokens={
+            token: (kept.index(template) if template in kept else -1, template)
+            for token, template in templates.items()
+        },
         columns={column: i for i, column in enumerate(text.columns)},
         roles=text.roles,
     )
@@ -215,15 +223,15 @@ def _links(text: LayerText, definition: str) -> Iterable[tuple[tuple[str, ...], 
     return ((row.values, row.line) for row in text.policy.by_type.get(definition, ()))
 
 
-def _subject_roles(text: LayerText, calls: Iterable[Call]) -> tuple[SubjectRoles, ...]:
+def _subject_roles(
+    text: LayerText, templates: Mapping[str, Template], calls: Iterable[Call]
+) -> tuple[SubjectRoles, ...]:
     """Where the matcher asks for roles of the subject: which tokens name it and its domain."""
-    tokens = text.tokens
     found: dict[SubjectRoles, None] = {}
     for call in calls:
-        named = call.member in tokens or call.asserts  # by a token, or as r.subject.id
+        named = call.member in templates or call.asserts  # by a token, or as r.subject.id
         if call.name in text.roles and call.of_subject and named:
-            member = tokens.index(call.member) if call.member in tokens else None
-            domain = tokens.index(call.domain) if call.domain in tokens else None
+            member, domain = templates.get(call.member or ""), templates.get(call.domain or "")
             found[SubjectRoles(call.name, member, domain, call.asserts)] = None
     return tuple(found)
 

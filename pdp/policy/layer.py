@@ -30,13 +30,13 @@ class Ruling(msgspec.Struct, frozen=True):
 class SubjectRoles:
     """A role definition that is asked about the subject, and by which request tokens.
 
-    `member` and `domain` are indexes of tokens. A `member` of None is the subject's id, a `domain`
-    of None is none. `asserts` tells that roles of the credential count.
+    A `member` of None is the subject's id, a `domain` of None is none. `asserts` tells that roles
+    of the credential count.
     """
 
     definition: str
-    member: int | None
-    domain: int | None
+    member: Template | None
+    domain: Template | None
     asserts: bool
 
 
@@ -52,7 +52,7 @@ class Layer:
     file: str
     effect: Effect
     clause: Clause
-    templates: tuple[Template, ...]
+    templates: tuple[Template, ...]  # of tokens that may be unknown, or take work to fill
     rows: tuple[PolicyRow, ...]
     indexes: Indexes
     graphs: Mapping[str, RoleGraph]
@@ -121,14 +121,14 @@ def member_of(frame: Frame, place: SubjectRoles) -> Any:
     """What the subject is called there, or UNFILLED."""
     if place.member is None:
         return frame.facts.subject.id
-    return _nameable(frame.tokens[place.member])
+    return _nameable(place.member.render(frame.facts))
 
 
 def domain_of(frame: Frame, place: SubjectRoles) -> Any:
     """In which domain its roles are looked for there: "" without domains, or UNFILLED."""
     if not frame.graphs[place.definition].has_domain:
         return ""
-    return UNFILLED if place.domain is None else _nameable(frame.tokens[place.domain])
+    return UNFILLED if place.domain is None else _nameable(place.domain.render(frame.facts))
 
 
 def _nameable(value: Any) -> Any:

@@ -45,11 +45,16 @@ _FIXED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled template: what it gives for some facts, and what of the question it reads."""
+    """A compiled template: what it gives for some facts, and what of the question it reads.
+
+    `identifies` tells that the subject's id is a part of it. `path` leads from the facts to the
+    value where that is always known, such as `subject.id`.
+    """
 
     render: Reference
     depends: frozenset[Source]
-    identifies: bool = False  # whether the subject's id is a part of it
+    identifies: bool = False
+    path: str | None = None
 
     @property
     def entity(self) -> Source | None:
@@ -62,8 +67,6 @@ def _rendered(parts: tuple[str | Reference, ...]) -> Reference:
     """How a token is filled: with any value by a lone reference, else with text; or UNFILLED."""
     if len(parts) == 1 and not isinstance(parts[0], str):
         reference = parts[0]
-        if isinstance(reference, attrgetter):
-            return reference  # an id is always known
 
         def alone(facts: Facts) -> Any:
             try:
@@ -104,7 +107,9 @@ def compile_template(text: str) -> Template:
             raise ValueError("has a brace without its partner")
         elif piece:
             parts.append(piece)
-    return Template(_rendered(tuple(parts)), frozenset(depends), identifies)
+    path = _path(text)
+    render = attrgetter(path) if path else _rendered(tuple(parts))
+    return Template(render, frozenset(depends), identifies, path)
 
 
 def compile_reference(path: list[str]) -> tuple[Source, Reference]:
@@ -115,7 +120,7 @@ def compile_reference(path: list[str]) -> tuple[Source, Reference]:
     if root == Source.CONTEXT:
         return Source.CONTEXT, _fact(rest)
     if len(rest) == 1 and rest[0] in _FIXED[root]:
-        return Source(root), _fixed(Source(root), "id" if rest[0] == "name" else rest[0])
+        return Source(root), attrgetter(_place(root, rest[0]))
     if len(rest) > 1 and rest[0] == "properties":
         return Source(root), read_property(Source(root), rest[1:])
     fixed = ", ".join(f"`{root}.{name}`" for name in _FIXED[root])
@@ -139,8 +144,15 @@ def _fact(path: list[str]) -> Reference:
     return read
 
 
-def _fixed(source: Source, name: str) -> Reference:
-    return attrgetter(f"{source}.{name}")
+def _path(text: str) -> str | None:
+    """Where the facts have what a template consists of, if that is one id, type or name."""
+    found = _PART.fullmatch(text)
+    source, _, name = found.group(1).partition(".") if found else ("", "", "")
+    return _place(source, name) if name in _FIXED.get(source, ()) else None
+
+
+def _place(source: str, name: str) -> str:
+    return f"{source}.{'id' if name == 'name' else name}"
 
 
 def read_property(source: Source, path: list[str]) -> Reference:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from pdp.policy.index.tables import Table
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
-from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf
+from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf, Read
 from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame, Value
 from pdp.policy.roles import RoleGraph
 
@@ -51,13 +51,13 @@ class Probe(Protocol):
 class _Equal:
     column: int
     keys: int
-    value: Value
+    read: Read
     tried: int = 0
     most: int = 1
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
-            value = self.value(frame, _NO_ROW)
+            value = self.read(frame)
         except EVALUATION_ERRORS:
             return None
         # A number, a list or an object equals no text.
@@ -69,14 +69,14 @@ class _Equal:
 class _OneOf:
     column: int
     keys: int
-    value: Value
+    read: Read
     lengths: tuple[int, ...]  # of the texts, ascending
     tried: int = 0
     most: int = 1  # for each text of the list
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
-            value = self.value(frame, _NO_ROW)
+            value = self.read(frame)
             if isinstance(value, str):
                 return self._within(node, value)
             return _common(node, frozenset([item for item in value if isinstance(item, str)]))
@@ -121,7 +121,7 @@ class _HasRole:
 class _Matches:
     column: int
     keys: int
-    value: Value
+    read: Read
     function: str
     table: Table
 
@@ -135,7 +135,7 @@ class _Matches:
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
-            value = self.value(frame, _NO_ROW)
+            value = self.read(frame)
             if not isinstance(value, str):
                 return None
             found: Collection[str] | None = frame.found.get(self)
@@ -145,7 +145,7 @@ class _Matches:
                     return [child for text, child in node.items() if compiled(text)(value)]
                 texts = self.table.matching(value)  # once for each question
                 found = frame.found[self] = frozenset(texts) if len(texts) > _FEW else texts
-            return _common(node, found)
+            return _common(node, found) if found else ()
         except EVALUATION_ERRORS:
             return None
 
@@ -173,13 +173,13 @@ def probe_of(
     column = lookup.column
     match lookup:
         case Equal():
-            return _Equal(column, len(texts), lookup.value)
+            return _Equal(column, len(texts), lookup.read)
         case OneOf():
             lengths = tuple(sorted({len(text) for text in texts}))
-            return _OneOf(column, len(texts), lookup.value, lengths)
+            return _OneOf(column, len(texts), lookup.read, lengths)
         case HasRole():
             listed = graphs[lookup.definition].listed
             return _HasRole(column, len(texts), lookup.held, listed)
         case Matches(function=function):
             table = tables(function, column)
-            return _Matches(column, table.keys, lookup.value, function, table) if table else None
+            return _Matches(column, table.keys, lookup.read, function, table) if table else None

@@ -9,13 +9,18 @@ A value reads no policy column, a column is `p.x` and nothing else.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from pdp.policy.matcher.calls import held_roles, is_subject
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
 from pdp.policy.matcher.scope import Scope
-from pdp.policy.matcher.terms import Value
+from pdp.policy.matcher.terms import Frame, Value
 from pdp.policy.matcher.values import Context, compile_value
+
+Read = Callable[[Frame], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +28,7 @@ class Equal:
     """`value == p.column`."""
 
     column: int
-    value: Value
+    read: Read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +36,7 @@ class OneOf:
     """`p.column in value`."""
 
     column: int
-    value: Value
+    read: Read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +53,7 @@ class Matches:
     """`keyMatch(value, p.column)` and the other pattern functions."""
 
     column: int
-    value: Value
+    read: Read
     function: str
 
 
@@ -62,10 +67,10 @@ def lookup_of(context: Context, node: ast.expr) -> Lookup | None:
         case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
             for field, other in ((left, right), (right, left)):
                 if (column := _column(scope, field)) is not None and is_free(scope, other):
-                    return Equal(column, _value(context, other))
+                    return Equal(column, _read(context, other))
         case ast.Compare(left=left, ops=[ast.In()], comparators=[right]):
             if (column := _column(scope, left)) is not None and is_free(scope, right):
-                return OneOf(column, _value(context, right))
+                return OneOf(column, _read(context, right))
         case ast.Call(func=ast.Name(id=name), args=[value, field, *domains]):
             column = _column(scope, field)
             if column is not None and all(is_free(scope, n) for n in (value, *domains)):
@@ -74,11 +79,13 @@ def lookup_of(context: Context, node: ast.expr) -> Lookup | None:
 
 
 def _call(context: Context, name: str, column: int, nodes: list[ast.expr]) -> Lookup | None:
+    if name in PATTERN_FUNCTIONS:
+        return Matches(column, _read(context, nodes[0]), name)
+    if name not in context.scope.roles:
+        return None
     values = [_value(context, node) for node in nodes]
-    if name in context.scope.roles:
-        asserted = is_subject(context.scope, nodes[0], compile_value(_anew(context), nodes[0])[1])
-        return HasRole(column, name, held_roles(name, values, asserted=asserted))
-    return Matches(column, values[0], name) if name in PATTERN_FUNCTIONS else None
+    asserted = is_subject(context.scope, nodes[0], compile_value(_anew(context), nodes[0])[1])
+    return HasRole(column, name, held_roles(name, values, asserted=asserted))
 
 
 def columns_of(scope: Scope, node: ast.expr) -> frozenset[int]:
@@ -101,6 +108,16 @@ def _column(scope: Scope, node: ast.AST) -> int | None:
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         return scope.columns.get(node.attr) if node.value.id == scope.policy else None
     return None
+
+
+def _read(context: Context, node: ast.expr) -> Read:
+    """A value that no row has a part in; without a call of Python's where that can be had."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        path = context.scope.path(node.attr)
+        if path and node.value.id == context.scope.request:
+            return attrgetter(path)
+    value = _value(context, node)
+    return lambda frame: value(frame, ())
 
 
 def _value(context: Context, node: ast.expr) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
+from operator import attrgetter
 from typing import Any
 
 from pdp.config import suggest
@@ -29,7 +30,7 @@ class Scope:
 
     request: str  # "r", or "r2" in a layer of section 2
     policy: str
-    tokens: Mapping[str, tuple[int, Template]]
+    tokens: Mapping[str, tuple[int, Template]]  # an index is of use where there is no path
     columns: Mapping[str, int]
     roles: Mapping[str, int]  # role definition to its number of places
 
@@ -55,9 +56,17 @@ class Scope:
         index = self.columns[name]
         return (lambda _frame, row: row[index]), frozenset()
 
+    def path(self, token: str) -> str | None:
+        """Where a frame has what fills a token, if that is always known."""
+        template = self.tokens[token][1] if token in self.tokens else None
+        return f"facts.{template.path}" if template and template.path else None
+
     def _token(self, path: list[str]) -> tuple[Value, frozenset[Source]]:
         name, *rest = path
         index, template = self.tokens[name]
+        if not rest and (known := self.path(name)):
+            get = attrgetter(known)
+            return (lambda frame, _row: get(frame)), template.depends
         if not rest:
             return _filled(index), template.depends
         if template.entity is not None:

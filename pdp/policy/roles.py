@@ -152,12 +152,16 @@ def collect(rows: Rows, *, has_domain: bool) -> tuple[dict[str, Links], dict[str
     links: dict[str, dict[str, tuple[str, ...]]] = {}
     lines: dict[str, dict[str, tuple[int, ...]]] = {}
     several: dict[tuple[str, str], tuple[list[str], list[int]]] = {}
+    # Members of the same roles share them: what many have is at hand when one more is asked about.
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     for values, line in rows:
         member, role, domain = values[0], values[1], values[2] if has_domain else ""
         if domain not in links:
             links[domain], lines[domain] = {}, {}
         if member not in links[domain]:
-            links[domain][member], lines[domain][member] = (role,), (line,)
+            alone = (role,)
+            links[domain][member] = shared.setdefault(alone, alone)
+            lines[domain][member] = (line,)
             continue
         # Lists while they grow: a member with very many roles must not take quadratic time.
         if (domain, member) not in several:
@@ -166,5 +170,7 @@ def collect(rows: Rows, *, has_domain: bool) -> tuple[dict[str, Links], dict[str
         roles.append(role)
         at.append(line)
     for (domain, member), (roles, at) in several.items():
-        links[domain][member], lines[domain][member] = tuple(roles), tuple(at)
+        together = tuple(roles)
+        links[domain][member] = shared.setdefault(together, together)
+        lines[domain][member] = tuple(at)
     return dict(links), dict(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import time
@@ -14,6 +15,14 @@ from pdp.policy.matcher.linear import compile_linear
 from pdp.policy.matcher.regex import CatastrophicPattern, Match, compile_regex
 
 PROVEN = [
+    r"^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|TRACE|CONNECT)$",
+    r"/a/[^/]+/b/[^/]+",
+    r"/files/.*",
+    r"^/x/\d+$",
+    r"^[a-z]+@example[.]com$",
+    r".*[.](jpg|png|gif)$",
+    r".*/edit$",
+    r"^(.)\1$",
     r"^(GET|HEAD)$",
     r"^.*$",
     r".*",
@@ -27,13 +36,10 @@ PROVEN = [
     r"^(a|ab)*$",
     r"^(ab|cd|ef)+x$",
     r"^/v[0-9]+/.*$",
-    r"^/.*/tree/.*$",
-    r"^/.*/tree/.*/raw$",
     r"^[\w.+-]+@[\w-]+\.[\w.-]+$",
     r"^v\d+(\.\d+)*$",
     r"^(/[^/]*)*$",
     r"^(/[^/]+)+/?$",
-    r"^([a-z]+/)*[a-z]+$",
     r"^/a(/.*)?$",
     r"^(\w+\s)*$",
     r"^(a*b)*$",
@@ -43,7 +49,6 @@ PROVEN = [
     r"^(?:(?!admin).)*$",
     r"(?i)^(get|head)$",
     r"^(é|ü)+$",
-    r"^[^é]*é[^ü]*$",
     r"^[一-龥]+-[一-龥]+-[一-龥]+$",
     r"^\w+-\w+-\w+-\w+$",
     r"^\d+\D+\d+\D+$",
@@ -54,15 +59,27 @@ PROVEN = [
     r"^a++b$",
     r"^/(?!admin)[^/]+/.*$",
     r"(?s)^/a/.*$",
-    r"^/.*/[^/]+/.*/x$",
     r"^(?:a?){0,1}b$",
     r"a?a?a?a?aaaa",
     r"^/a/[^/]+/b/[^/]+/c/[^/]+/.*$",
 ]
 LINEAR = [
+    r"^/.*/tree/.*$",
+    r"^/.*/tree/.*/raw$",
+    r"^([a-z]+/)*[a-z]+$",
+    r"^[^é]*é[^ü]*$",
+    r"^/.*/[^/]+/.*/x$",
+    r".*a.*b",
+    r"(.+)@(.+)[.]com",
+    r"(a|b)*a(a|b)*b",
+    r"^/api/.*/items/.*/edit[^/]+$",
+    ".*" + "a" * 40 + "b",
+    r"^(?![/.])[^/]*.*/(?=[^/.])[^/]*?x$",
+    r"^.*.*(?=[ab])(?:b|a?c|)\Z",
+    r"(?=a)b?.*.*b",
     r"^(a+)+$",
     r"^(a{2,})*$",
-    r"(a{1,30}){1,30}b",
+    r"(a{1,15}){1,15}b",
     r"(a+?)+?$",
     r"(/a|/a+)+",
     r"(a|a)+$",
@@ -103,14 +120,15 @@ REFUSED = [
     (r"(?:a|)*b", "a repeat of what can be empty"),
     (r"(a*)*$", r"a repeat of what can be empty"),
     (r"(a?b?)*c", r"a repeat of what can be empty"),
-    (r"(a{0,20}){20}", r"a repeat of what can be empty"),
+    (r"(a{0,9}){9}", r"a repeat of what can be empty"),
     (r"^(\w+\b\W*)+$", r"a `\b`, or a `$` before the end"),
     (r"^(a+$|b)+x", r"a `\b`, or a `$` before the end"),
     (r"(?i)(a+)+$", r"flags"),
     (r"((a{60}){60}b+)+", r"a size that is too large"),
+    (r".*a.{300}b.*x", r"a size that is too large"),
     ("([\ud800-\udbff]+)+", "half a character"),
 ]
-LONG = 5_000
+LONG = 8_000
 # What the patterns above read, in loops; each subject ends in what none of them expects.
 UNITS = [
     *("a", "b", "ab", "/", "/a", "a/", "/tree/", "/tree", "é", "水", "-", "a-", "1", "1.", "."),
@@ -130,13 +148,13 @@ def test_a_common_pattern_is_proven(pattern: str) -> None:
 @pytest.mark.parametrize("pattern", LINEAR)
 def test_a_pattern_that_is_not_proven_is_matched_in_linear_time(pattern: str) -> None:
     assert not is_safe(pattern)
-    assert compile_linear(pattern)
+    assert callable(compile_linear(pattern))
 
 
 @pytest.mark.parametrize("pattern", [*PROVEN, *LINEAR], ids=lambda pattern: pattern[:30])
 def test_no_value_keeps_a_pattern_busy(pattern: str) -> None:
     match = compile_regex(pattern)
-    assert max(seconds(match, subject) for subject in SUBJECTS) < 0.2
+    assert max(seconds(match, subject) for subject in SUBJECTS) < 0.02
 
 
 @pytest.mark.parametrize("pattern", LINEAR, ids=lambda pattern: pattern[:30])
@@ -153,18 +171,27 @@ def test_a_pattern_that_neither_may_match_is_refused(pattern: str, why: str) -> 
         compile_regex(pattern)
 
 
-GLOBS = ["/a/*", "/a/**", "/a/**/b", "/a/**/*.txt", "**/x", "/a/*/b/*/c/*", "*.json", "/{a,b}/*"]
+def test_many_rules_with_overlapping_stars_take_a_moment() -> None:
+    matches = [PATTERN_FUNCTIONS["keyMatch2"](f"/api/*/items/*/edit{n}") for n in range(50)]
+    value = "/api/x" + "/items/" * 1_160
+    assert sum(seconds(match, value) for match in matches) < 0.1
 
 
-@pytest.mark.parametrize("pattern", GLOBS)
-def test_a_common_glob_is_fast(pattern: str) -> None:
-    match = PATTERN_FUNCTIONS["globMatch"](pattern)
-    assert max(seconds(match, subject) for subject in SUBJECTS) < 0.2
-
-
-def test_a_glob_of_many_depths_is_refused() -> None:
-    with pytest.raises(CatastrophicPattern):
-        PATTERN_FUNCTIONS["globMatch"]("/a/**/b/**/c/**")
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(?=.)a?" * 40 + "(.*a)*b",
+        "(?=a)" + "(|)" * 60 + "(a+)+b",
+        "(?=.)" + "(a|)" * 60 + "(a+)+b",
+        "(?!b)" + "(?:a?(?!c))" * 30 + "(a+)+",
+    ],
+    ids=lambda pattern: pattern[:12],
+)
+def test_looks_do_not_make_a_translation_long(pattern: str) -> None:
+    start = time.process_time()
+    with contextlib.suppress(ValueError):
+        compile_linear(pattern)
+    assert time.process_time() - start < 3
 
 
 def test_repeated_names_need_groups_and_so_a_proof() -> None:

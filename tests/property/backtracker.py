@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,9 +32,13 @@ class Backtracker:
 
     def steps(self, text: str) -> int:
         """Of all ways: none of them is let succeed."""
-        tree = PARSER.parse(text)
-        for _ in self.read(list(tree), 0, tree.state.flags):
-            pass
+        tree, limit = PARSER.parse(text), sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, 20 * len(self.value)))
+        try:
+            for _ in self.read(list(tree), 0, tree.state.flags):
+                pass
+        finally:
+            sys.setrecursionlimit(limit)
         return self.tried
 
     def read(self, items: list[Any], at: int, flags: int) -> Iterator[int]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from judge import silence
 
+from pdp.policy.matcher import networks
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, time_window
 from pdp.policy.matcher.networks import address, interface, network
 from pdp.policy.matcher.regex import CatastrophicPattern
@@ -76,7 +77,7 @@ def test_a_pattern_function_answers_as_casbins(name: str, value: Any, pattern: s
 def refused(name: str, pattern: str) -> bool:
     """keyMatch4 raises only for paths that match; ours refuses the pattern. So it is for slow ones.
 
-    What is slow takes three repeats, or one of a repeat.
+    What is slow takes two repeats, or one of a repeat.
     """
     if name == "keyMatch4" and "(" in pattern:
         return True
@@ -149,6 +150,17 @@ def test_an_address_is_that_of_ipaddress(value: str) -> None:
             address(value)
         return
     assert address(value) == (theirs.version, int(theirs))
+
+
+def test_long_text_is_read_but_not_kept() -> None:
+    long, number = "fe80::1%" + "e" * 100_000, int(ipaddress.ip_address("fe80::1"))
+    kept = networks._address.cache_info().misses
+    assert address(long) == (6, number)
+    with pytest.raises(ValueError):  # noqa: PT011 - ipaddress chooses the words
+        address("e" * 65)
+    assert networks._address.cache_info().misses == kept
+    assert address("fe80::1%" + "e" * 56) == (6, number)
+    assert networks._address.cache_info().misses == kept + 1
 
 
 @pytest.mark.parametrize("value", [5, None, ["10.0.0.1"], b"\n\0\0\1"])

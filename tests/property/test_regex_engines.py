@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pdp.policy.matcher.automaton import UnprovenError
-from pdp.policy.matcher.backtracking import count_ways
+from pdp.policy.matcher.backtracking import MOST_TIMES, count_ways, is_safe
 from pdp.policy.matcher.functions import expression, key_prefix
 from pdp.policy.matcher.linear import compile_linear
 from pdp.policy.matcher.paths import parse_path, path_test
@@ -46,6 +47,7 @@ CHARACTER = st.sampled_from(
     [*"aaabb//.1 _", "\n", "é", "\u0661", "\u2003", "\ud800", "\ufdd0", "A"]
 )
 VALUE = st.lists(CHARACTER, max_size=9).map("".join)
+LONG = 240  # of two loops that share what they read, half of its square is tried
 PATHS = ["keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5"]
 THEIRS: dict[str, Callable[[Any, str], bool]] = {
     "keyMatch2": casbin_functions.key_match2,
@@ -109,6 +111,37 @@ def test_no_more_ways_are_gone_than_counted(text: str, value: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
+@given(EXPRESSION, st.sampled_from(["", "/", "a"]), VALUE.filter(bool), VALUE)
+@example(".*a", "", "a", "")
+@example("[^/]+/[^/]+/[^/]+$", "", "a/", "")
+@example("^/a/[^/]+/.[^/]+", "/a/", "b/", "")
+@example("(?:a|b)*c", "", "ab", "")
+@example(".*" + "a" * 28, "", "a", "b")
+def test_what_re_is_given_is_tried_in_linear_time(
+    text: str, before: str, repeated: str, after: str
+) -> None:
+    compiled(text)
+    if not is_safe(text):
+        return
+    value = before + repeated * (LONG // len(repeated)) + after
+    assert Backtracker(value).steps(text) <= MOST_TIMES * len(value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(EXPRESSION)
+@example("[^/]+/[^/]+")
+def test_a_count_that_is_few_times_the_size_is_few_times_any(text: str) -> None:
+    compiled(text)
+    try:
+        counts = [count_ways(text, size) for size in (1 << 10, 1 << 13, 1 << 16)]
+    except UnprovenError:
+        return
+    if counts[0] <= MOST_TIMES << 10:
+        assert counts[1] <= MOST_TIMES << 13
+        assert counts[2] <= MOST_TIMES << 16
+
+
+@settings(max_examples=400, deadline=None)
 @given(EXPRESSION, VALUE)
 @example("/a(?:b|bc)", "/ab")
 @example("(?i)a", "A")
@@ -124,6 +157,17 @@ def test_what_matches_begins_with_the_literal_prefix(text: str, value: str) -> N
 def literal_prefix_of(text: str) -> str:
     compiled(text)
     return literal_prefix(text)
+
+
+@pytest.mark.parametrize("text", ["(x)[[a]]", "[[a]x", "/a[a||b]*|(x)"])
+def test_what_re_warns_of_means_what_it_says(text: str) -> None:
+    """All warnings are errors here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        theirs = re.compile(text)
+    assert literal_prefix(text) in ("", "x", "/a")
+    assert all(compile_regex(text)(v) is (theirs.match(v) is not None) for v in ("x[]", "[x", "ax"))
+    assert all(compile_linear(text)(v) is (theirs.match(v) is not None) for v in ("x[]", "[x"))
 
 
 @pytest.mark.parametrize(

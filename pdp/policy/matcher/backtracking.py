@@ -1,13 +1,13 @@
-"""Proves that `re` matches an expression in linear or quadratic time, or does not prove it.
+"""Proves that `re` matches an expression in linear time, or does not prove it.
 
 `re` tries the ways to read a value one after the other, and each at most once: their number bounds
 its time. Counted are the ways that a value of SIZE characters can have at most, whether they lead
-to a match or not, with those inside the look-arounds that they pass.
+to a match or not, with those inside the look-arounds that they pass. The count is a polynomial of
+SIZE without negative terms: if it is few times SIZE, it is no more times any larger size.
 """
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, reduce
@@ -16,28 +16,28 @@ from operator import or_
 from typing import Any, Final, NamedTuple
 
 from pdp.policy.matcher.automaton import Automaton, Part, UnprovenError, Way
-from pdp.policy.matcher.characters import BITS
+from pdp.policy.matcher.characters import BITS, parse
 
-SIZE: Final = 200
-MOST_WAYS: Final = 200 * SIZE**2  # three loops that share what they read have SIZE**3
+SIZE: Final = 1 << 10
+MOST_TIMES: Final = 32  # two loops that share what they read have SIZE
+MOST_WAYS: Final = MOST_TIMES * SIZE
 _MOST_PAIRS: Final = 4_000
-_FEW: Final = 10  # bars: 2**10 ways at most
-_REPEATS: Final = 2  # of single characters: cubic time takes three
-_NAMES: Final = 9  # a star among them
-# A name that a slash follows, or the end, is left in one way.
-_PATH: Final = re.compile(r"\^?(?:[\w/~ -]|\[\^/\]\+(?=/|\$?\Z)|\.\*|\\?\.)*+\$?")
-
-_parser: Any = importlib.import_module("re._parser")  # no stubs; `sre_parse` is its old name
+_BARS: Final = 15  # they are looked at one by one: 2**15 ways are too many, however short
+_NAMES: Final = 9
+# A name that a slash follows, or the end, is left in one way; a star at the end, too.
+_PATH: Final = re.compile(
+    r"\^?(?:[\w/~ -]|\[\^/\]\+(?=/|\$?\Z)|\.\*(?=\$?\Z)|\\?\.(?![*+?{]))*+\$?"
+)
 
 
 def is_safe(expression: str) -> bool:
     """Whether `re` is proven to match the expression, which must compile, soon enough."""
-    repeats = sum(map(expression.count, "*+?{"))
-    if (repeats == 0 and expression.count("|") <= _FEW) or (
-        repeats <= _REPEATS and "(" not in expression
-    ):
+    repeats, bars = sum(map(expression.count, "*+?{")), expression.count("|")
+    if repeats == 0 and bars < _BARS and len(expression) << bars <= MOST_WAYS:
         return True
-    if repeats <= _NAMES and expression.count(".*") <= 1 and _PATH.fullmatch(expression):
+    if repeats == 1 and "(" not in expression and len(expression) < MOST_TIMES:
+        return True  # one loop, and what comes next is tried behind each of its turns
+    if repeats <= _NAMES and len(expression) <= SIZE and _PATH.fullmatch(expression):
         return True
     try:
         return count_ways(expression) <= MOST_WAYS
@@ -50,7 +50,7 @@ def count_ways(expression: str, size: int = SIZE) -> int:
 
     UnprovenError if that is not found out.
     """
-    tree = _parser.parse(expression)
+    tree = parse(expression)
     automaton = Automaton(partial(_ways, size))
     return _ways(size, automaton, automaton.sequence(tree, tree.state.flags))
 

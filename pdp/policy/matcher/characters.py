@@ -6,11 +6,14 @@ them. Never too few are told: an item that reads one of those that share a bit h
 
 from __future__ import annotations
 
+import importlib
 import re
+import warnings
 from functools import lru_cache, reduce
 from operator import or_
 from typing import Any, Final
 
+_parser: Any = importlib.import_module("re._parser")  # no stubs; `sre_parse` is its old name
 _HALF: Final = 128
 # One that stands for all others that are a digit, another word character, a space, or none.
 _OTHERS: Final = ("\u0661", "\u00e9", "\u2003", "\u2014")
@@ -28,6 +31,13 @@ _CATEGORIES: Final = {
     "CATEGORY_WORD": r"\w",
     "CATEGORY_NOT_WORD": r"\W",
 }
+
+
+def parse(expression: str) -> Any:
+    """`re`'s own tree of an expression, which must compile."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # `[[`: it means what it says
+        return _parser.parse(expression)
 
 
 def may_read(op: str, argument: Any, flags: int) -> int | None:

@@ -13,10 +13,25 @@ _operators: Any = builtin_operators
 glob: Final = _operators.glob  # the wcmatch that pycasbin has
 _FLAGS: Final = glob.GLOBSTAR | glob.BRACE
 _STARS: Final = re.compile(r"\*{2,}")
+# What wcmatch writes for `**`, with and without more behind, and for a star that another follows;
+# and the same without look-arounds. None can come of a pattern's own text, where wcmatch escapes.
+_DEEP: Final = r"(?:(?!(?:[/]|^)\.).)*?"
+_VISIBLE: Final = "[^/.](?:[^/]|/+[^/.])*"
+_REWRITTEN: Final = (
+    (rf"(?=[/]){_DEEP}(?:^|$|[/]+)(?<=[/])[/]*?)\Z", rf"/+(?:{_VISIBLE}/+)?)\Z"),
+    (rf"^(?s:{_DEEP}(?:^|$|[/]+)(?<=[/])[/]*?)\Z", rf"^(?s:(?:/*{_VISIBLE})?/+)\Z"),
+    (rf"(?=[/]){_DEEP}(?:^|$|[/]+))\Z", rf"/+(?:{_VISIBLE}/*)?)\Z"),
+    (rf"(?=[/]){_DEEP}(?:^|[/]+)", f"(?:/+{_VISIBLE})?/+"),
+    (rf"^(?s:{_DEEP}(?:^|$|[/]+))\Z", rf"^(?s:(?:/*{_VISIBLE})?/*)\Z"),
+    (rf"^(?s:{_DEEP}(?:^|[/]+)", f"^(?s:(?:/*{_VISIBLE}/+|/*)"),
+    ("(?>(?=[^/.])", "(?:(?=[^/.])"),
+    ("(?>[^/]*?", "(?:[^/]*?"),
+    (r")\Z", r"\Z)"),
+)
 
 
 def compile_glob(pattern: str) -> Match:
-    """Whether a whole path matches, in at most quadratic time.
+    """Whether a whole path matches, in linear time.
 
     ValueError for what is no shell pattern; CatastrophicPattern if there is no fast way.
     """
@@ -26,7 +41,7 @@ def compile_glob(pattern: str) -> Match:
         raise
     except Exception as error:  # noqa: BLE001 - braces can exceed wcmatch's limit, a bare Exception
         raise ValueError(f"is not a shell pattern: {error}") from None
-    matches = [compile_regex(rf"{expression.removesuffix('$')}\Z") for expression in expressions]
+    matches = [compile_regex(_rewritten(expression)) for expression in expressions]
 
     def match_any(value: Any) -> bool:
         if not isinstance(value, str):
@@ -34,6 +49,13 @@ def compile_glob(pattern: str) -> Match:
         return any(match(value) for match in matches)
 
     return match_any
+
+
+def _rewritten(expression: str) -> str:
+    expression = rf"{expression.removesuffix('$')}\Z"
+    for theirs, ours in _REWRITTEN:
+        expression = expression.replace(theirs, ours)
+    return expression
 
 
 def _adapted(pattern: str) -> str:

@@ -1,8 +1,9 @@
 r"""Matches regular expressions of `re` with RE2, in linear time, where both give the same answer.
 
 The expression is written anew from `re`'s own tree, its classes as the characters that `re` says
-they have. Left out is what RE2 lacks (look-arounds, back references, atomic parts), what differs
-(`\b`, most flags, a repeat that can turn without reading), and `$` anywhere but at an end.
+they have. Left out is what RE2 lacks (back references, atomic parts, look-arounds but for those at
+the next character, which is narrowed instead), what differs (`\b`, most flags, a repeat that can
+turn without reading), and `$` anywhere but at an end.
 """
 
 from __future__ import annotations
@@ -10,19 +11,26 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, Final
 
 import re2
 
+from pdp.policy.matcher.characters import parse
+
+_MOST_TEXT: Final = 1 << 19
+_MOST_COPIES: Final = 256  # of characters in bounded repeats: RE2 can read in as many ways at once
 _MOST_MEMORY: Final = 1 << 20  # bytes; it bounds the program, and so the time per character
 _FLAGS: Final = int(re.UNICODE | re.VERBOSE | re.DOTALL)
 _LAST: Final = 0x10FFFF
 _SURROGATES: Final = (0xD800, 0xDFFF)
+_NEVER: Final = rf"[^\x{{0}}-\x{{{_LAST:x}}}]"
 _ALONE: Final = re.compile("[\ud800-\udfff]")
 _STAND_IN: Final = 0xFDD0  # no character: UTF-8 has it, but no surrogate
 _CATEGORIES: Final = {"DIGIT": r"\d+", "SPACE": r"\s+", "WORD": r"\w+"}
+_NO_LOOKS: Final = "a look-around, a back reference or an atomic part"
+_TOO_LARGE: Final = "a size that is too large"
 _PLACES: Final = {
     "AT_BEGINNING": r"\A",
     "AT_BEGINNING_STRING": r"\A",
@@ -31,19 +39,40 @@ _PLACES: Final = {
 _compile: Any = re2.compile  # no stubs, either
 _parser: Any = importlib.import_module("re._parser")  # no stubs; `sre_parse` is its old name
 
+_LOOK_NOT: Final = _parser.ASSERT_NOT
+
 Range = tuple[int, int]
 
 
 def compile_linear(expression: str) -> Callable[[Any], bool]:
     """Whether a text begins with a match; ValueError, saying why, if RE2 is not known to tell."""
-    tree = _parser.parse(expression)
+    tree = parse(expression)
+    if _copies(tree) > _MOST_COPIES:
+        raise ValueError(_TOO_LARGE)
     options = re2.Options()
     options.max_mem, options.never_capture, options.log_errors = _MOST_MEMORY, True, False
     try:
         match = _compile(_sequence(tree, tree.state.flags, end=True).encode(), options).match
     except (re2.error, RecursionError):
-        raise ValueError("a size that is too large") from None
+        raise ValueError(_TOO_LARGE) from None
     return lambda value: match(_encode(value)) is not None
+
+
+def _copies(items: Iterable[Any], times: int = 1) -> int:
+    """How many characters are written more than once, each time counted."""
+    found = 0
+    for op, argument in items:
+        name = str(op)
+        if name in ("MAX_REPEAT", "MIN_REPEAT"):
+            least, most, body = argument
+            found += _copies(body, times * max(least if most is _parser.MAXREPEAT else most, 1))
+        elif name == "SUBPATTERN":
+            found += _copies(argument[3], times)
+        elif name == "BRANCH":
+            found += sum(_copies(choice, times) for choice in argument[1])
+        elif name != "AT" and times > 1:
+            found += times
+    return found
 
 
 def _encode(value: str) -> bytes:
@@ -59,11 +88,53 @@ def _sequence(items: Iterable[Any], flags: int, *, end: bool) -> str:
     """The items one behind the other; `end` tells that nothing can follow them."""
     if flags & ~_FLAGS:
         raise ValueError("flags")
-    pairs = list(items)
-    return "".join(
-        _item(str(op), argument, flags, end=end and n == len(pairs))
-        for n, (op, argument) in enumerate(pairs, 1)
-    )
+    pairs, written = list(items), ""
+    for n, (op, argument) in enumerate(pairs, 1):
+        if (allowed := _next(str(op), argument, flags)) is not None:
+            written += _begun(pairs[n:], allowed, flags, end=end, or_end=op is _LOOK_NOT)
+            break
+        written += _item(str(op), argument, flags, end=end and n == len(pairs))
+    if len(written) > _MOST_TEXT:  # what stands behind a look can be written twice
+        raise ValueError(_TOO_LARGE)
+    return written
+
+
+def _next(op: str, argument: Any, flags: int) -> list[Range] | None:
+    """The characters that a look at the next one lets pass; None if the item is none."""
+    if op not in ("ASSERT", "ASSERT_NOT") or argument[0] < 0 or len(argument[1]) != 1:
+        return None
+    ranges = _ranges(str(argument[1][0][0]), argument[1][0][1], flags)
+    return ranges if ranges is None or op == "ASSERT" else _others(ranges)
+
+
+def _begun(pairs: list[Any], allowed: list[Range], flags: int, *, end: bool, or_end: bool) -> str:
+    """The items where the next character is one of these, or there is none if that is allowed."""
+    if not pairs:
+        raise ValueError(_NO_LOOKS)
+    (op, argument), rest = pairs[0], pairs[1:]
+    begun = partial(_begun, allowed=allowed, flags=flags, end=end, or_end=or_end)
+    if (ranges := _ranges(str(op), argument, flags)) is not None:
+        common = _common(ranges, allowed)
+        return _class(common) + _sequence(rest, flags, end=end) if common else _NEVER
+    if (further := _next(str(op), argument, flags)) is not None:
+        or_end = or_end and op is _LOOK_NOT
+        return _begun(rest, _common(allowed, further), flags, end=end, or_end=or_end)
+    if str(op) == "SUBPATTERN" and not (argument[1] or argument[2]):
+        return begun([*argument[3], *rest])
+    if str(op) == "BRANCH" and sum(c.getwidth()[0] == 0 for c in argument[1]) <= 1:
+        return _either(begun([*choice, *rest]) for choice in argument[1])
+    if str(op) in ("MAX_REPEAT", "MIN_REPEAT") and argument[1] and argument[2].getwidth()[0]:
+        least, most, body = argument
+        others = most if most is _parser.MAXREPEAT else most - 1
+        turn = begun([*body, (op, (max(least - 1, 0), others, body)), *rest])
+        return turn if least else _either([turn, begun(rest)])
+    if str(argument) == "AT_END_STRING":
+        return r"\z" + _sequence(rest, flags, end=end) if or_end else _NEVER
+    raise ValueError(_NO_LOOKS)
+
+
+def _either(choices: Iterable[str]) -> str:
+    return f"(?:{'|'.join(choice for choice in choices if choice != _NEVER) or _NEVER})"
 
 
 def _item(op: str, argument: Any, flags: int, *, end: bool) -> str:
@@ -78,7 +149,7 @@ def _item(op: str, argument: Any, flags: int, *, end: bool) -> str:
         return _place(str(argument), end=end)
     ranges = _ranges(op, argument, flags)
     if ranges is None:
-        raise ValueError("a look-around, a back reference or an atomic part")
+        raise ValueError(_NO_LOOKS)
     return _class(ranges)
 
 
@@ -116,15 +187,19 @@ def _ranges(op: str, argument: Any, flags: int) -> list[Range] | None:
 def _of_class(op: str, argument: Any) -> Iterable[Range]:
     if op == "CATEGORY":
         kind = str(argument).removeprefix("CATEGORY_")
-        found = _category(_CATEGORIES[kind.removeprefix("NOT_")])
+        found = _categories()[kind.removeprefix("NOT_")]
         return _others(found) if kind.startswith("NOT_") else found
     return [argument if op == "RANGE" else (argument, argument)]
 
 
-@lru_cache(maxsize=16)
-def _category(category: str) -> list[Range]:
+@cache
+def _categories() -> dict[str, list[Range]]:
+    """What `re` has in each category; it takes a quarter of a second, once a policy needs it."""
     every = "".join(map(chr, range(_LAST + 1)))
-    return [(found.start(), found.end() - 1) for found in re.finditer(category, every)]
+    return {
+        name: [(found.start(), found.end() - 1) for found in re.finditer(category, every)]
+        for name, category in _CATEGORIES.items()
+    }
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:
@@ -144,12 +219,18 @@ def _others(ranges: list[Range]) -> list[Range]:
     return [(low, high) for low, high in between if low <= high]
 
 
+def _common(left: list[Range], right: list[Range]) -> list[Range]:
+    return _others(_merged([*_others(left), *_others(right)]))
+
+
 def _class(ranges: list[Range]) -> str:
     """A class of RE2's, which must have all surrogates and their stand-in, or none of them."""
+    if not ranges:
+        return _NEVER
     alone = [r for r in ranges if r[0] <= _SURROGATES[1] and r[1] >= _SURROGATES[0]]
     whole = any(low <= _SURROGATES[0] and high >= _SURROGATES[1] for low, high in alone)
     stands_in = any(low <= _STAND_IN <= high for low, high in ranges)
-    if bool(alone) != whole or whole != stands_in or not ranges:
+    if bool(alone) != whole or whole != stands_in:
         raise ValueError("half a character")
     return f"[{''.join(_spelt(ranges))}]"
 

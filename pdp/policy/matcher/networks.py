@@ -10,6 +10,7 @@ from typing import Any, Final
 
 WIDTHS: Final[Mapping[int, int]] = MappingProxyType({4: 32, 6: 128})
 _OCTETS: Final = {str(number): number for number in range(256)}
+_LONGEST: Final = 64  # text that is kept; one with a scope id can be of any length
 _LENGTHS: Final = {str(number): number for number in range(33)}
 
 
@@ -20,11 +21,15 @@ def address(value: Any) -> tuple[int, int]:
     number = _quad(value)
     if number is not None:
         return 4, number
-    return _address(value)
+    return _address(value) if len(value) <= _LONGEST else _read(value)
 
 
 @lru_cache(maxsize=1 << 12)
 def _address(value: str) -> tuple[int, int]:
+    return _read(value)
+
+
+def _read(value: str) -> tuple[int, int]:
     found = ipaddress.ip_address(value)
     return found.version, int(found)
 

@@ -1,8 +1,7 @@
-"""Regular expressions that no value can keep busy: `re` where that is proven, RE2 for others."""
+"""Regular expressions that take linear time: `re` where that is proven, RE2 for others."""
 
 from __future__ import annotations
 
-import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pdp.policy.matcher.backtracking import is_safe
+from pdp.policy.matcher.characters import parse
 from pdp.policy.matcher.linear import compile_linear
 
 Match = Callable[[Any], bool]
@@ -17,11 +17,10 @@ Match = Callable[[Any], bool]
 # Text up to here is read as it stands, and what comes next ends it.
 _BEGINNING: Final = re.compile(r"\^?([^\\.|+?*^$()\[\]{}]*)(?:\[\^|\.|\$?\Z)")
 _WIDTHLESS: Final = ("AT", "ASSERT", "ASSERT_NOT")
-_parser: Any = importlib.import_module("re._parser")  # no stubs; `sre_parse` is its old name
 
 
 class CatastrophicPattern(ValueError):
-    """A pattern that `re` may match in exponential or cubic time only, and RE2 not at all."""
+    """A pattern that is not proven to take `re` linear time, and that RE2 does not match."""
 
 
 def pattern_code(error: ValueError) -> str:
@@ -31,7 +30,7 @@ def pattern_code(error: ValueError) -> str:
 
 @lru_cache(maxsize=1 << 17)
 def compile_regex(expression: str) -> Match:
-    """Whether a text begins with a match, in at most quadratic time, as `re.match` tells.
+    """Whether a text begins with a match, in linear time, as `re.match` tells.
 
     ValueError for what is no regular expression; CatastrophicPattern if there is no fast way.
     """
@@ -42,7 +41,7 @@ def compile_regex(expression: str) -> Match:
         return compile_linear(expression)
     except ValueError as error:
         raise CatastrophicPattern(
-            f"can take exponential or cubic time, and RE2 does not match it: it has {error}"
+            f"can take more than linear time, and RE2 does not match it: it has {error}"
         ) from None
 
 
@@ -50,7 +49,7 @@ def compile_groups(expression: str) -> re.Pattern[str]:
     """A regular expression whose groups matter, so that only `re` will do; raises likewise."""
     compiled = _compile(expression)
     if not is_safe(expression):
-        raise CatastrophicPattern("can take exponential or cubic time")
+        raise CatastrophicPattern("can take more than linear time, and its groups keep it from RE2")
     return compiled
 
 
@@ -68,7 +67,7 @@ def literal_prefix(expression: str) -> str:
     begins = None if "|" in expression else _BEGINNING.match(expression)
     if begins:
         return begins.group(1)
-    tree = _parser.parse(expression)
+    tree = parse(expression)
     return "" if tree.state.flags & re.IGNORECASE else _prefix(tree)[0]
 
 

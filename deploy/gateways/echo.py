@@ -4,7 +4,8 @@
     python echo.py 8080
 
 No server library stands between, so nothing is decoded, merged or reordered: `target` is the
-request line's. `/docs/missing` is a page that does not exist; a WebSocket is accepted and echoed.
+request line's. `/docs/missing` is a page that does not exist, `/docs/forbidden` one that it refuses
+itself; a WebSocket is accepted and echoed.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ def answer(seen: Seen) -> bytes:
         status, kind, body = "404 Not Found", "text/html", _NOT_FOUND
     if seen["target"].startswith("/docs/broken"):
         status, kind, body = "500 Internal Server Error", "text/plain", b"the application's own 500"
+    if seen["target"].startswith("/docs/forbidden"):
+        status, kind, body = "403 Forbidden", "text/plain", b"the application's own 403"
     head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nX-App: echo\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + (b"" if seen["method"] == "HEAD" else body)

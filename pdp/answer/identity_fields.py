@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -16,20 +16,21 @@ Fields = tuple[tuple[str, str], ...]
 
 SUBJECT: Final = "X-Auth-Subject"
 ROLES: Final = "X-Auth-Roles"
-LONGEST: Final = 4096  # gateways have 8 kB for all fields of an answer
+MOST: Final = 3072  # gateways have 4 kB, nginx at the least, for all fields of an answer
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityFields:
     """The names of the fields; `claims` are further names with the JMESPath of their values.
 
-    A value of more than `longest` bytes is left out, never cut: half a role is another role.
+    All values together have at most `most` bytes: in the order of `names`, what does not fit
+    beside those before it is left out. It is never cut: half a role is another role.
     """
 
     subject: str = SUBJECT
     roles: str = ROLES
     claims: tuple[tuple[str, str], ...] = ()
-    longest: int = LONGEST
+    most: int = MOST
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -44,8 +45,16 @@ class IdentityFields:
         claims = dict(identity.claims)
         claimed = (_text(search(expression, claims)) for _, expression in self.claims)
         values = (field_text(identity.id), ",".join(map(field_text, verdict.roles)), *claimed)
-        fitting = (value if len(value) <= self.longest else "" for value in values)
-        return tuple(zip(self.names, fitting, strict=True))
+        return tuple(zip(self.names, _fitting(values, self.most), strict=True))
+
+
+def _fitting(values: Iterable[str], most: int) -> Iterator[str]:
+    """Each value, which is ASCII, or nothing in its place if there is no room left for it."""
+    left = most
+    for value in values:
+        fits = len(value) <= left
+        left -= len(value) * fits
+        yield value if fits else ""
 
 
 def _anonymous(identity: Identity) -> bool:

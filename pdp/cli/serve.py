@@ -108,7 +108,7 @@ def _grpc(context: Context, listen: str) -> Listener:
             None,
             "missing-extra",
             f"the packages for gRPC cannot be imported: {lines[0]}",
-            "pip install 'pdp[grpc]'",
+            "install this project with its extra: in its directory, `pip install '.[grpc]'`",
         )
         raise ConfigurationError([problem]) from error
     if listen.startswith("unix:"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address
 from typing import Final
 
 from pdp.errors import Problem
@@ -13,27 +14,38 @@ from pdp.runtime.settings import ServerSettings
 
 Mistakes = Iterator[tuple[str, str, str]]  # code, message and help
 
-_NAME: Final = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+){0,4}")
+# What upstreams know identities by. Any other name may mean something to HTTP or to a gateway.
+_NAME: Final = re.compile(r"(?=.{1,40}\Z)(?:X|Remote)(?:-[A-Za-z0-9]+){1,4}", re.IGNORECASE)
 _MOST_HEADERS: Final = 16
-# What HTTP, gateways and this PDP mean something else by.
+# Beginnings, each ended by a `-` or the end: names by which gateways, servers and this PDP tell of
+# the request, of the connection or of the answer, and never of who asks.
 # fmt: off
-_TAKEN: Final = frozenset({
-    "accept", "authorization", "cache-control", "connection", "content-encoding",
-    "content-length", "content-type", "cookie", "date", "expect", "forwarded", "host",
-    "keep-alive", "location", "origin", "proxy-authorization", "proxy-authenticate", "range",
-    "referer", "retry-after", "server", "set-cookie", "te", "trailer", "transfer-encoding",
-    "upgrade", "user-agent", "vary", "via", "www-authenticate", "x-api-key", "x-authz-status",
-    "x-decision-id", "x-real-ip",
-})
+_TAKEN: Final = (
+    "remote-addr", "remote-host", "remote-ident", "remote-ip", "remote-port", "x-accel", "x-api",
+    "x-appengine", "x-authz", "x-b3", "x-client-ip", "x-cluster", "x-content", "x-correlation",
+    "x-csrf", "x-decision", "x-dns", "x-download", "x-envoy", "x-forwarded", "x-frame", "x-host",
+    "x-http", "x-invoke", "x-ip", "x-lighttpd", "x-litespeed", "x-method", "x-middleware",
+    "x-original", "x-originating", "x-permitted", "x-powered", "x-proxy", "x-proxyuser", "x-real",
+    "x-remote-addr", "x-remote-ip", "x-request-id", "x-requested", "x-rewrite", "x-robots",
+    "x-scheme", "x-sendfile", "x-server", "x-ssl", "x-true", "x-ua", "x-uri", "x-url", "x-wap",
+    "x-xsrf", "x-xss",
+)
 # fmt: on
-_TAKEN_BEGINNINGS: Final = ("x-original-", "x-envoy-", "access-control-", "sec-")
-# The convention's own, and what the client's chain is read from.
-_CONVENTIONS: Final = re.compile(r"x-forwarded-(?:for|host|proto|port|uri|method|prefix)")
 
-_AUTHORITY: Final = r"(?:[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})?"
-# Printable ASCII that no browser reads otherwise; not `//host` and no fragment.
-_REST: Final = r"""(?:/(?![/\\])[^\x00-\x20\x7f-\U0010ffff"<>\\^`{|}#]*)"""
-_LOGIN: Final = re.compile(rf"(?:https?://{_AUTHORITY})?{_REST}|https?://{_AUTHORITY}")
+_AUTHORITY: Final = re.compile(
+    r"(?P<name>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*|\[(?P<ip>[0-9A-Fa-f:.]+)\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?"
+)
+_LONGEST_HOST: Final = 255
+_HIGHEST_PORT: Final = 65_535
+# Of paths, those that every server reads alike, this PDP's parser of targets among them: neither
+# `;` nor percent-encodings, nor empty or dot segments. Then printable ASCII, and no fragment.
+_LOGIN: Final = re.compile(
+    r"(?:https?://(?P<authority>[^/?#]+))?"
+    r"(?P<path>(?:/(?!\.\.?(?:/|\Z|\?))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?)"
+    r"""(?:\?[^\x00-\x20\x7f-\U0010ffff"<>\\^`{|}#]*)?"""
+)
+_LONGEST_LOGIN: Final = 1_024
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\]")
 
@@ -51,22 +63,18 @@ def _names(server: ServerSettings) -> Mistakes:
             yield (
                 "bad-identity-header",
                 f"`server`: `{name}` cannot be a header with an identity",
-                "up to five words of letters and digits, joined by `-`, such as `X-Auth-Email`",
+                "such as `X-Auth-Email` or `Remote-Email`, see docs/settings.md",
             )
     counted = Counter(name.lower() for name in names)
     for name in (name for name, times in counted.items() if times > 1):
         yield "duplicate-identity-header", f"`server`: the header `{name}` is named twice", ""
     if len(names) > _MOST_HEADERS:
         message = f"`server.identity_headers`: more than {_MOST_HEADERS} headers in all"
-        yield "too-many-identity-headers", message, "gateways have 8 kB for all of an answer's"
+        yield "too-many-identity-headers", message, "gateways have 4 kB for all of an answer's"
 
 
 def _taken(name: str) -> bool:
-    return (
-        name in _TAKEN
-        or name.startswith(_TAKEN_BEGINNINGS)
-        or _CONVENTIONS.fullmatch(name) is not None
-    )
+    return f"{name}-".startswith(tuple(f"{taken}-" for taken in _TAKEN))
 
 
 def _expressions(server: ServerSettings) -> Mistakes:
@@ -80,11 +88,11 @@ def _expressions(server: ServerSettings) -> Mistakes:
 
 
 def _login(server: ServerSettings) -> Mistakes:
-    if server.login_url is not None and not _LOGIN.fullmatch(server.login_url):
+    if server.login_url is not None and not _is_login(server.login_url):
         yield (
             "bad-login-url",
-            "`server.login_url` is neither a path nor an http(s) URL without a fragment",
-            "write `/login`, or `https://login.example.com/start`",
+            "`server.login_url` is neither a plain path nor an http(s) URL with one",
+            "write `/login`, or `https://login.example.com/start`, in at most 1,024 characters",
         )
     if not _PARAMETER.fullmatch(server.login_return_parameter):
         yield (
@@ -93,12 +101,35 @@ def _login(server: ServerSettings) -> Mistakes:
             "letters, digits, `.`, `_`, `~` and `-`",
         )
     for host in server.login_return_hosts:
-        if not _HOST.fullmatch(host):
+        if not _HOST.fullmatch(host) or not _is_authority(host.removeprefix("*.")):
             yield (
                 "bad-host",
                 f"`server.login_return_hosts`: `{host}` is no host",
                 "lower case and without a port: `app.example.com`, or `*.example.com`",
             )
+
+
+def _is_login(url: str) -> bool:
+    parts = _LOGIN.fullmatch(url)
+    if parts is None or len(url) > _LONGEST_LOGIN:
+        return False
+    if parts["authority"] is None:
+        return bool(parts["path"])
+    # Without a path, a query would follow the host.
+    return _is_authority(parts["authority"]) and (bool(parts["path"]) or "?" not in url)
+
+
+def _is_authority(text: str) -> bool:
+    parts = _AUTHORITY.fullmatch(text)
+    if parts is None or int(parts["port"] or 1) > _HIGHEST_PORT:
+        return False
+    if parts["ip"] is None:
+        return len(parts["name"]) <= _LONGEST_HOST
+    try:
+        IPv6Address(parts["ip"])
+    except ValueError:
+        return False  # the operator sees `bad-login-url` or `bad-host`
+    return True
 
 
 _RULES: Final[tuple[Callable[[ServerSettings], Mistakes], ...]] = (_names, _expressions, _login)

@@ -42,7 +42,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: Count = 1_048_576
     max_batch: Count = 1_000
     max_header_bytes: Annotated[int, msgspec.Meta(ge=8_190, le=1_048_576)] = 65_536
-    max_identity_bytes: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 4_096
+    max_identity_bytes: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 3_072  # all values
     grpc_max_calls: Count = 1_000  # under way at once
     body_seconds: Seconds = 10.0  # until a body must have arrived
     authentication_seconds: Seconds = 1.0  # for authentication that must ask elsewhere

@@ -10,9 +10,10 @@ from pdp.answer.bodies import MediaType, choose
 from pdp.model import Credentials
 from pdp.runtime.settings import ServerSettings
 from pdp.surfaces.asked import Asked, Headers, only
+from pdp.surfaces.client import parse_host
 
 _NAVIGATED: Final = frozenset({"GET", "HEAD"})
-_LONGEST_LOCATION: Final = 4096
+_LONGEST_LOCATION: Final = 3072  # gateways have 4 kB, nginx at the least, for all of an answer's
 
 
 def is_preflight(asked: Asked, headers: Headers, credentials: Credentials) -> bool:
@@ -54,7 +55,7 @@ class Login:
         the operator has named, or nowhere.
         """
         login, host = urlsplit(self.url), asked.query.context["host"]
-        own = not login.netloc or _name(login.netloc) == host
+        own = not login.netloc or parse_host(login.netloc, field="login_url") == host
         if own and (login.path or "/") == asked.path:
             return None
         back = asked.path + asked.search
@@ -74,12 +75,6 @@ class Login:
             host.endswith(listed[1:]) if listed.startswith("*.") else host == listed
             for listed in self.hosts
         )
-
-
-def _name(authority: str) -> str:
-    """The host of an authority, without its port; brackets stay."""
-    name, colon, port = authority.lower().rpartition(":")
-    return name if colon and port.isdigit() else authority.lower()
 
 
 def make_login(server: ServerSettings) -> Login | None:

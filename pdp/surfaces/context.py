@@ -65,7 +65,7 @@ def make_context(service: Service, reloader: Reloader) -> Context:
         subject=server.subject_header,
         roles=server.roles_header,
         claims=tuple(server.identity_headers.items()),
-        longest=server.max_identity_bytes,
+        most=server.max_identity_bytes,
     )
     return Context(
         service=service,

@@ -17,7 +17,7 @@ from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Answer
 from pdp.surfaces.app import guarded
-from pdp.surfaces.asked import Addresses, Asked, Reading, Told, understand
+from pdp.surfaces.asked import Addresses, Asked, Reading, Told, single, understand
 from pdp.surfaces.context import Context
 from pdp.surfaces.ext_authz_pb2 import (
     OVERWRITE_IF_EXISTS_OR_ADD,
@@ -37,6 +37,7 @@ SURFACE: Final = "envoy_grpc"
 _OK: Final = 200
 _PEER: Final = "source.address"
 _CHAIN: Final = "x-forwarded-for"
+_SCHEME: Final = "x-forwarded-proto"
 # What a gateway that looks at nothing else should make of it; Envoy takes the HTTP status.
 _CODES: Final[Mapping[int, StatusCode]] = {
     400: StatusCode.INVALID_ARGUMENT,
@@ -51,7 +52,9 @@ class Fields:
     """The client's header fields as Envoy tells them: one value each, repeats joined."""
 
     def __init__(self, http: HttpRequest) -> None:
-        found: dict[str, list[str]] = {name.lower(): [v] for name, v in http.headers.items()}
+        found: dict[str, list[str]] = {}
+        for name, value in http.headers.items():
+            found.setdefault(name.lower(), []).append(value)
         for field in http.header_map.headers:
             value = field.value or field.raw_value.decode("utf-8", "surrogateescape")
             found.setdefault(field.key.lower(), []).append(value)
@@ -66,14 +69,18 @@ def read_check(request: CheckRequest, fields: Fields, reading: Reading) -> Asked
     """The question in a CheckRequest; RequestError names the attribute that is wrong.
 
     The client is Envoy's peer, unless that is a trusted proxy: then it is whom the proxies name.
+    The scheme is that of `x-forwarded-proto`, which Envoy sets; `http.scheme` is the client's own
+    `:scheme` and is not read.
     """
     http = request.attributes.request.http
     peer = request.attributes.source.address.socket_address.address
-    told = {"method": http.method, "path": http.path, "host": http.host, "scheme": http.scheme}
+    told = {"method": http.method, "path": http.path, "host": http.host}
     for name, value in (*told.items(), (_PEER, peer)):
         if not value:
             raise RequestError(name if name == _PEER else f"http.{name}", "is missing")
-    method, path, host, scheme = (Told(f"http.{name}", value) for name, value in told.items())
+    method, path, host = (Told(f"http.{name}", value) for name, value in told.items())
+    needed = reading.needs_scheme or fields.getall(_SCHEME, ())
+    scheme = single(fields, _SCHEME) if needed else None
     chain = Addresses(_PEER, (*fields.getall(_CHAIN, ()), peer))
     return understand(method, path, host, chain, scheme, fields, reading)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -9,13 +11,16 @@ from aiohttp import web
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
-from pdp.model import Answer, Credentials
+from pdp.model import Answer, Credentials, Outcome, Reason, Verdict
+from pdp.runtime.ids import decision_id
 from pdp.runtime.service import Decision
 from pdp.surfaces.asked import Asked, Headers
 from pdp.surfaces.browser import is_navigation, is_preflight
 from pdp.surfaces.context import Context
 from pdp.surfaces.conventions import Convention, Line, read_asked
 from pdp.surfaces.credentials import from_headers
+
+log = logging.getLogger("pdp.http")
 
 
 def endpoint(
@@ -45,25 +50,62 @@ async def answer(
 ) -> Answer:
     """What a gateway is told on the question that `read` gives, or refuses to.
 
-    `headers` are the client's own. `seconds` is how long the gateway waits, if it says so.
+    `headers` are the client's own. `seconds` is how long the gateway waits, if it says so. A bug
+    on the way is a 503 in the profile's form, under the id of the decision if there was one.
     """
-    accept = ", ".join(headers.getall("Accept", ())) or None
+    decision: Decision | None = None
     try:
-        asked = read()
-        credentials = from_headers(
-            headers.getall("Authorization", ()),
-            headers.getall("X-API-Key", ()),
-            headers.getall("Cookie", ()),
-        )
-    except RequestError as error:
-        decision = context.service.refuse(error, surface)
-        answered = context.render(decision.verdict, profile, accept, message=str(error))
-    else:
-        decision = await _judge(context, surface, asked, headers, credentials, seconds)
-        navigates = context.login is not None and is_navigation(asked, headers, credentials)
-        login = context.login.location(asked) if context.login and navigates else None
-        answered = context.render(decision.verdict, profile, accept, login=login)
-    return replace(answered, headers=(*answered.headers, ("X-Decision-Id", decision.id)))
+        accept = ", ".join(headers.getall("Accept", ())) or None
+        try:
+            asked, credentials = read(), _credentials(headers)
+        except RequestError as error:
+            decision = context.service.refuse(error, surface)
+            answered = context.render(decision.verdict, profile, accept, message=str(error))
+        else:
+            decision = await _judge(context, surface, asked, headers, credentials, seconds)
+            login = _login(context, decision.verdict, asked, headers, credentials)
+            answered = context.render(decision.verdict, profile, accept, login=login)
+    except Exception as error:  # noqa: BLE001 - neither an allow nor a refusal: the gateway sees a 503
+        return _fault(context, surface, profile, error, decision)
+    return _signed(answered, decision.id)
+
+
+def _credentials(headers: Headers) -> Credentials:
+    return from_headers(
+        headers.getall("Authorization", ()),
+        headers.getall("X-API-Key", ()),
+        headers.getall("Cookie", ()),
+    )
+
+
+def _login(
+    context: Context, verdict: Verdict, asked: Asked, headers: Headers, credentials: Credentials
+) -> str | None:
+    """Where to log in, for whom that could help and who can be sent there."""
+    if context.login is None or verdict.outcome is not Outcome.UNAUTHENTICATED:
+        return None
+    return context.login.location(asked) if is_navigation(asked, headers, credentials) else None
+
+
+def _fault(
+    context: Context,
+    surface: str,
+    profile: Profile,
+    error: Exception,
+    decision: Decision | None,
+) -> Answer:
+    number = decision.id if decision else decision_id()
+    # Places only: the message of an exception may quote a credential.
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    facts = {"decision_id": number, "surface": surface, "error": type(error).__name__, "at": where}
+    log.error("request failed", extra={"facts": facts})
+    verdict = Verdict(Outcome.FAULT, Reason.INTERNAL_ERROR)
+    return _signed(context.render(verdict, profile, accept=None), number)
+
+
+def _signed(answered: Answer, number: str) -> Answer:
+    return replace(answered, headers=(*answered.headers, ("X-Decision-Id", number)))
 
 
 async def _judge(

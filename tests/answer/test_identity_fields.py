@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pdp.answer.identity_fields import LONGEST, IdentityFields, respelled
+from pdp.answer.identity_fields import MOST, IdentityFields, respelled
 from pdp.model import Identity, Method, Outcome, Reason, Verdict
 
 
@@ -95,12 +95,27 @@ def test_who_has_no_token_has_no_claims(method: Method) -> None:
 
 
 def test_what_is_too_long_is_left_out_and_never_cut() -> None:
-    named = IdentityFields(claims=(("X-Claim", "it"),), longest=10)
+    named = IdentityFields(claims=(("X-Claim", "it"),), most=25)  # alice has five of them
     fits = {"it": "é" + "a" * 4}  # ten bytes, encoded
-    assert dict(named.of(allowed(fits, "ab", "abcdefg")))["X-Claim"] == "%C3%A9aaaa"
-    told = dict(named.of(allowed({"it": "é" + "a" * 5}, "ab", "abcdefgh")))
-    assert (told["X-Claim"], told["X-Auth-Roles"], told["X-Auth-Subject"]) == ("", "", "alice")
-    assert LONGEST == 4096
+    told = dict(named.of(allowed(fits, "ab", "abcdefg")))
+    assert (told["X-Auth-Roles"], told["X-Claim"]) == ("ab,abcdefg", "%C3%A9aaaa")
+    told = dict(named.of(allowed({"it": "é" + "a" * 5}, "ab", "abcdefg")))
+    assert (told["X-Auth-Roles"], told["X-Claim"]) == ("ab,abcdefg", "")
+    told = dict(named.of(allowed({"it": "é" + "a" * 5}, "a" * 21)))
+    assert list(told.values()) == ["alice", "", "%C3%A9aaaaa"]
+
+
+def test_the_bound_is_on_all_values_together_in_the_order_of_their_names() -> None:
+    named = IdentityFields(claims=tuple((f"X-{n}", f"c{n}") for n in range(14)))
+    claims = {f"c{n}": "a" * 900 for n in range(13)} | {"c13": "b"}
+    told = dict(named.of(allowed(claims, "member")))
+    kept = ["X-Auth-Subject", "X-Auth-Roles", "X-0", "X-1", "X-2", "X-13"]
+    assert [name for name, value in told.items() if value] == kept
+    assert {told["X-0"], told["X-13"]} == {"a" * 900, "b"}
+    header = sum(len(f"{name}: {value}\r\n") for name, value in told.items())
+    assert header < 3_500  # nginx's buffer for all of it has 4 kB
+    only = IdentityFields(most=4)
+    assert only.of(allowed({}, "abc")) == (("X-Auth-Subject", ""), ("X-Auth-Roles", "abc"))
 
 
 JSON = st.recursive(
@@ -115,7 +130,7 @@ def test_no_claim_breaks_a_header(value: object) -> None:
     told = claimed("it", {"it": value})
     assert re.fullmatch(r"[ -~]*", told)
     assert told == told.strip()
-    assert len(told) <= LONGEST
+    assert len(told) <= MOST
     if isinstance(value, str) and told:
         assert unquote(told, errors="surrogatepass") == value
 

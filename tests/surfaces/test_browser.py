@@ -52,8 +52,8 @@ async def ask(
     """The status that is meant, and the header fields by their names in lower case."""
     own = dict(headers or {})
     if surface == "grpc":
-        request = check_request(target, method, peer=ip, host=host, scheme=scheme)
-        request.attributes.request.http.headers.update({k.lower(): v for k, v in own.items()})
+        headed = {"x-forwarded-proto": scheme, **{k.lower(): v for k, v in own.items()}}
+        request = check_request(target, method, peer=ip, host=host, headers=headed)
         listen = running.service.loaded.server.grpc_listen
         assert listen is not None
         async with channel(listen) as opened:
@@ -271,7 +271,7 @@ async def test_a_login_page_elsewhere_is_told_a_whole_url_of_a_known_host(
             assert told["location"].startswith("https://login.test/start?app=1")
 
 
-@pytest.mark.parametrize("surface", ["nginx", "envoy"])
+@pytest.mark.parametrize("surface", ["nginx", "envoy", "grpc"])
 async def test_conventions_without_a_scheme_are_asked_for_it_where_it_matters(
     directory: Path, surface: str
 ) -> None:
@@ -279,8 +279,69 @@ async def test_conventions_without_a_scheme_are_asked_for_it_where_it_matters(
         async with serving(directory, **settings) as server:
             assert (await ask(server, surface, "/docs/a"))[0] == 200
             assert (await ask(server, surface, "/docs/a", scheme="gopher"))[0] == 400
+
+
+@pytest.mark.parametrize("surface", ["nginx", "envoy"])
+async def test_and_are_not_where_it_does_not(directory: Path, surface: str) -> None:
     async with serving(directory, login_url="/login") as server:
         assert (await ask(server, surface, "/docs/a", scheme="gopher"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "target"),
+    [
+        ("/login", "app.test", "/login?return_to=%2Flogin"),
+        ("/login", "app.test", "/%6Cogin"),
+        ("https://login.test", "login.test", "/?a=b"),
+        ("https://Login.test:8443/a", "login.test", "/a"),
+        ("https://[0:0::1]:8443/a", "[::1]:8443", "/a"),
+    ],
+)
+async def test_the_login_page_is_never_redirected_to_itself(
+    directory: Path, url: str, host: str, target: str
+) -> None:
+    async with serving(directory, login_url=url) as server:
+        for surface in SURFACES:
+            status, told = await ask(server, surface, target, host=host, headers=NAVIGATES)
+            assert (status, "location" in told) == (401, False)
+
+
+@surfaces
+async def test_a_redirect_is_no_larger_than_the_least_of_buffers(
+    directory: Path, surface: str
+) -> None:
+    async with serving(directory, login_url="/login?" + "a" * 1_000) as server:
+        for length in range(1_900, 2_200, 20):
+            status, told = await ask(server, surface, "/" + "a" * length, headers=NAVIGATES)
+            assert status == 302
+            whole = sum(len(f"{name}: {value}\r\n") for name, value in told.items())
+            assert whole < 3_500
+        assert told["location"] == "/login?" + "a" * 1_000
+
+
+class Explosive(Login):
+    """A login page that must not be asked for."""
+
+    def location(self, asked: Asked) -> str | None:
+        raise ValueError(f"secret of {asked.path}")
+
+
+@surfaces
+async def test_a_redirect_is_made_only_where_somebody_is_to_log_in(
+    directory: Path, surface: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(directory, login_url="/login") as server:
+        object.__setattr__(server.context, "login", Explosive("/login", "rd"))
+        for target, ip, status in (
+            ("/docs/a", "203.0.113.9", 200),
+            ("/reports/1", "203.0.113.9", 403),
+            ("/invoices/7", REFUSED, 403),
+            ("/a//b", "203.0.113.9", 400),
+        ):
+            assert (await ask(server, surface, target, ip=ip, headers=NAVIGATES))[0] == status
+        status, told = await ask(server, surface, headers=NAVIGATES)
+        assert (status, len(told["x-decision-id"]), "location" in told) == (503, 36, False)
+    assert "secret" not in caplog.text
 
 
 LOGINS = (
@@ -303,7 +364,7 @@ def test_a_redirect_leads_to_the_login_page_whatever_was_asked(
     location = login.location(Asked(query, path, search, f"{host}:81"))
     if location is None:
         return
-    assert len(location) <= 4096
+    assert len(location) <= 3072
     assert location.isascii()
     assert location.isprintable()
     found, own = urlsplit(location), urlsplit(login.url)

@@ -123,7 +123,6 @@ async def test_the_client_is_the_peer_or_whom_a_proxy_names(
         ("path", "http.path"),
         ("method", "http.method"),
         ("host", "http.host"),
-        ("scheme", "http.scheme"),
         ("peer", "source.address"),
     ],
 )
@@ -135,6 +134,55 @@ async def test_a_missing_attribute_is_a_bad_request(
     answered = await ask(served, check_request(**{missing: ""}, headers=elsewhere))  # type: ignore[arg-type]
     assert answered.denied_response.status.code == 400
     assert json.loads(answered.denied_response.body)["message"] == f"{field}: is missing"
+
+
+@pytest.mark.parametrize("own", ["https", "http", "gopher", ""])
+@pytest.mark.parametrize(
+    ("told", "headers", "expected"),
+    [
+        pytest.param(["https"], ALICE, 200, id="https"),
+        pytest.param(["http"], ALICE, 403, id="http"),
+        pytest.param([], ALICE, 400, id="missing"),
+        pytest.param([], {}, 400, id="missing without a credential"),
+        pytest.param([""], ALICE, 400, id="empty"),
+        pytest.param(["https,http"], ALICE, 400, id="joined"),
+        pytest.param(["HTTPS"], ALICE, 400, id="another case"),
+        pytest.param(["https", "http"], ALICE, 400, id="repeated"),
+    ],
+)
+async def test_the_scheme_is_envoys_word_and_never_the_clients(
+    policies: Path, own: str, told: list[str], headers: dict[str, str], expected: int
+) -> None:
+    request = check_request("/invoices/7", scheme=own, headers={**headers, ":scheme": own})
+    for value in told:
+        request.attributes.request.http.header_map.headers.add(key="x-forwarded-proto", value=value)
+    listen = f"127.0.0.1:{free_port()}"
+    async with pdp(policies, grpc_listen=listen, require_https=True) as server:
+        assert status(await ask(server, request)) == expected
+
+
+def test_the_scheme_that_rules_see_is_envoys_too() -> None:
+    _, asked = understood(check_request(headers={"x-forwarded-proto": "http"}))
+    assert asked is not None
+    assert asked.query.context["scheme"] == "http"
+    error, _ = understood(check_request(headers={"x-forwarded-proto": "gopher"}))
+    assert error is not None
+    assert error.field == "x-forwarded-proto"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("authorization", ALICE["authorization"], id="bearer"),
+        pytest.param("x-api-key", "k", id="key"),
+        pytest.param("x-forwarded-proto", "https", id="scheme"),
+    ],
+)
+async def test_names_that_differ_in_case_only_are_one_name_repeated(
+    served: Running, name: str, value: str
+) -> None:
+    both = {name: value, name.title(): value}
+    assert status(await ask(served, check_request("/docs/a", headers=both))) == 400
 
 
 async def test_an_empty_request_is_a_bad_request(served: Running) -> None:
@@ -179,6 +227,7 @@ async def test_a_bug_outside_the_pipeline_is_a_503_too(served: Running) -> None:
     served.service.refuse = fail  # type: ignore[method-assign,assignment]
     answered = await ask(served, CheckRequest())
     assert answered.denied_response.status.code == 503
+    assert len(fields(answered.denied_response.headers)["x-decision-id"]) == 36
     assert "secret" not in answered.denied_response.body
 
 
@@ -314,7 +363,7 @@ def test_only_a_request_error_is_raised_and_it_quotes_nothing(
         assert not any(value in error.problem for value in changes.values() if len(value) > 3)
     if asked is not None:
         assert asked.query.action.name == request.attributes.request.http.method
-        assert asked.query.context["scheme"] in {"http", "https"}
+        assert "scheme" not in asked.query.context  # whatever the client wrote as its own
 
 
 def understood(request: CheckRequest) -> tuple[RequestError | None, Asked | None]:
@@ -354,4 +403,4 @@ def test_without_the_extra_the_start_says_what_to_install(policies: Path, packag
     ran = python(code, str(policies))
     assert ran.returncode == 3
     assert "missing-extra" in ran.stderr
-    assert "pip install 'pdp[grpc]'" in ran.stderr
+    assert "pip install '.[grpc]'" in ran.stderr

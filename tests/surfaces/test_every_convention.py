@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -117,7 +118,8 @@ async def test_every_http_convention_gives_the_verdict(
 async def test_envoys_grpc_api_gives_the_verdict(both: Running, row: Row) -> None:
     own = dict(row.context)
     known = {"authorization": row.authorization} if row.authorization else {}
-    foreign = {name.lower(): value for name, value in FOREIGN.items()}
+    read = {"X-Forwarded-Proto": "https"}
+    foreign = {name.lower(): value for name, value in {**FOREIGN, **read}.items()}
     request = check_request(
         row.resource + "?q=1", row.action, peer=row.ip, headers={**foreign, **own, **known}
     )
@@ -196,6 +198,42 @@ async def test_a_fault_is_a_503(both: Running, convention: Convention) -> None:
 
 
 @conventions
+@pytest.mark.parametrize("asks", ["understood", "not understood"])
+async def test_a_bug_outside_the_judgement_is_a_503_in_its_form(
+    both: Running, convention: Convention, asks: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    judged = asks == "understood"
+    service = both.service
+    # Either the record of a refusal fails, or what is made of a verdict.
+    object.__setattr__(both.context, "login", None if not judged else Failing())
+    service.refuse = fail  # type: ignore[method-assign,assignment]
+    nobody = Row("", "GET", "/invoices/7" if judged else "/a;b", 401, "")
+    method, path = line(convention, nobody)
+    headers = {**question(convention, nobody), "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+    response, body = await both.ask(method, path, headers=headers)
+    assert response.status == 503
+    assert len(response.headers["X-Decision-Id"]) == 36
+    assert response.headers["Cache-Control"] == "no-store"
+    assert (body == b"") == (convention.profile is Profile.NGINX)
+    (logged,) = [r for r in caplog.records if r.levelname == "ERROR"]
+    facts = logged.facts  # type: ignore[attr-defined]
+    assert facts["decision_id"] == response.headers["X-Decision-Id"]
+    assert any(place.endswith(" fail") for place in facts["at"])
+    assert "secret" not in f"{caplog.text}{facts}{body.decode()}"
+
+
+def fail(*_: object) -> str:
+    raise ValueError("secret")
+
+
+class Failing:
+    """A login page of which every question is a bug."""
+
+    def location(self, _: object) -> str:
+        return fail()
+
+
+@conventions
 async def test_two_hosts_credentials_or_targets_are_a_bad_request(
     both: Running, convention: Convention
 ) -> None:
@@ -224,6 +262,23 @@ async def raw(running: Running, method: str, path: str, headers: dict[str, str])
     answered = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     return answered
+
+
+@conventions
+async def test_the_largest_allow_fits_into_the_least_of_buffers(
+    directory: Path, convention: Convention
+) -> None:
+    names = {f"X-{n:02}-{'a' * 35}": f"c{n}" for n in range(14)}
+    claims = {f"c{n}": "a" * (230 - n) for n in range(14)}
+    row = Row("", "GET", "/invoices/7", 200, "", "Bearer " + token("alice", **claims))
+    headers = {"Host": "pdp", **question(convention, row)}
+    async with pdp(directory, identity_headers=names) as server:
+        answered = await raw(server, *line(convention, row), headers)
+    if convention is ENVOY:  # which has 60 kB, and is told what to remove besides
+        answered = re.sub(rb"X-Envoy-[^\r]*\r\n", b"", answered)
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert b"a" * 222 in answered
+    assert 3_700 < len(answered) < 4_096
 
 
 @conventions

@@ -101,7 +101,11 @@ GATEWAYS = (
         asks="ingress",
         whole=False,
         connections=110,
-        deviations={"connections": "the controller's auth-url keeps none open", **_OF_NGINX},
+        deviations={
+            "connections": "the controller's auth-url keeps none open",
+            "an application's 403": "nginx's page, for one location asks and serves",
+            **_OF_NGINX,
+        },
         prepare=_NGINX_PLACES,
     ),
     Gateway(

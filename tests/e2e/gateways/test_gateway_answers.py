@@ -19,6 +19,7 @@ from pdp.surfaces.ext_authz_pb2 import (
     HeaderValue,
     HeaderValueOption,
     HttpStatus,
+    OkHttpResponse,
     Status,
 )
 from pdp.surfaces.grpc_server import AUTHORIZATION
@@ -45,7 +46,7 @@ THROTTLED = {
 
 def test_over_use_is_a_429_that_says_when_to_come_back(live: Live, fleet: Any) -> None:
     if live.gateway.asks == "envoy_grpc":
-        with throttling_by_grpc(live, fleet.loop):
+        with canned_by_grpc(live, fleet.loop, denied(429, *RETRY)):
             response = live.ask("GET", "/docs/a")
     else:
         data = THROTTLED[live.gateway.asks in OF_NGINX]
@@ -55,16 +56,28 @@ def test_over_use_is_a_429_that_says_when_to_come_back(live: Live, fleet: Any) -
     assert response.all("Cache-Control") == ["no-store"]
 
 
-@contextlib.contextmanager
-def throttling_by_grpc(live: Live, loop: Any) -> Iterator[None]:
-    fields = [
+def options(lines: tuple[str, ...]) -> list[HeaderValueOption]:
+    return [
         HeaderValueOption(header=HeaderValue(key=name.lower(), value=value))
-        for name, value in (line.split(": ") for line in RETRY)
+        for name, value in (line.split(": ") for line in lines)
     ]
-    denied = DeniedHttpResponse(status=HttpStatus(code=429), headers=fields, body="Slowly.")
 
+
+def denied(status: int, *lines: str) -> CheckResponse:
+    response = DeniedHttpResponse(
+        status=HttpStatus(code=status), headers=options(lines), body="Slowly."
+    )
+    return CheckResponse(status=Status(code=8), denied_response=response)
+
+
+def allowed(*lines: str) -> CheckResponse:
+    return CheckResponse(ok_response=OkHttpResponse(headers=options(lines)))
+
+
+@contextlib.contextmanager
+def canned_by_grpc(live: Live, loop: Any, response: CheckResponse) -> Iterator[None]:
     async def check(request: bytes, call: Any) -> bytes:
-        return CheckResponse(status=Status(code=8), denied_response=denied).SerializeToString()
+        return response.SerializeToString()
 
     async def start() -> tuple[grpc.aio.Server, int]:
         server = grpc.aio.server()
@@ -113,3 +126,36 @@ def test_an_allow_that_names_nobody_does_not_let_the_client_name_itself(
     for request in seen:
         told = {value for values in identity(request).values() for value in values}
         assert not told & {"root", "administrator"}
+
+
+# More than the page of memory that some gateways give an answer's headers by themselves.
+ROLES = ",".join(f"team-{number:04}" for number in range(900))
+LOCATION = "/login?return_to=" + "%2Fa" * 2000
+
+
+Answering = contextlib.AbstractContextManager[None]
+
+
+def saying(live: Live, loop: Any, data: bytes, checked: CheckResponse) -> Answering:
+    """The gateway's PDP says this, in the convention that the gateway asks by."""
+    if live.gateway.asks == "envoy_grpc":
+        return canned_by_grpc(live, loop, checked)
+    return canned(live, loop, data)
+
+
+def test_many_roles_reach_the_application(live: Live, fleet: Any) -> None:
+    told = ("X-Auth-Subject: alice", f"X-Auth-Roles: {ROLES}")
+    with saying(live, fleet.loop, http("200 OK", *told), allowed(*told)):
+        response, _, [seen] = live.judge("GET", "/docs/a")
+    assert response.status == 200
+    assert identity(seen) == {"x-auth-subject": ["alice"], "x-auth-roles": [ROLES]}
+
+
+def test_a_long_address_of_the_login_page_reaches_the_client(live: Live, fleet: Any) -> None:
+    there = f"Location: {LOCATION}"
+    of_nginx = http("403 Forbidden", "X-Authz-Status: 302", there)
+    data = of_nginx if live.gateway.asks in OF_NGINX else http("302 Found", there)
+    with saying(live, fleet.loop, data, denied(302, there)):
+        response, _, seen = live.judge("GET", "/docs/a")
+    assert (response.status, seen) == (302, [])
+    assert response.all("Location") == [LOCATION]

@@ -17,17 +17,19 @@ LIES = (
     "X-Auth_Subject",
     "X_Auth-Subject",
     "x_auth_roles",
+    "X.Auth.Subject",
+    "X-Auth.Roles",
     "X-Auth-Roles",
     "X-Auth-roles",
 )
-# Spellings that some applications read alike (WSGI and CGI fold `-` and `_`).
+# Spellings that some applications read alike (WSGI and CGI fold `-`, `_` and more).
 Identity = dict[str, list[str]]
 
 
 def identity(seen: dict[str, Any]) -> Identity:
     told: Identity = {}
     for name, value in seen["headers"]:
-        folded = name.lower().replace("_", "-")
+        folded = name.lower().replace("_", "-").replace(".", "-")
         if folded.startswith("x-auth-"):
             told.setdefault(folded, []).append(value)
     return told

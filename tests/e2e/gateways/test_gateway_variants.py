@@ -10,7 +10,7 @@ import pytest
 from gateway_cases import ALICE, UNREADY
 from gateway_fleet import BY_NAME, Gateway
 from gateway_machinery import SAMPLES
-from gateway_processes import Live
+from gateway_processes import Live, Pdp
 
 RENDERED = (SAMPLES / "ingress-nginx" / "nginx.conf").read_text()
 SNIPPETS = re.findall(r" *# (?:auth|server|configuration)-snippet\n(?:.+\n)+", RENDERED)
@@ -45,6 +45,57 @@ def test_ingress_nginx_without_snippets_hides_what_is_hidden(without_snippets: L
     answers = [without_snippets.ask("GET", path, [ALICE]) for path in ("/admin", "/ghost")]
     assert answers[0].shown == answers[1].shown
     assert answers[0].status == 403
+
+
+ONE_404 = ("proxy_intercept_errors on;\n            error_page 404 = @authz_not_found;", "")
+BEHIND_A_PROXY = (
+    "# An absolute-form",
+    "http-request set-src req.hdr_ip(x-forwarded-for,-1) if { src 127.0.0.77 }\n    #",
+)
+
+
+def test_ingress_nginx_without_one_404_page_hands_on_an_applications_403(fleet: Any) -> None:
+    live = fleet.get(variant("ingress-nginx", "two-404-pages", dict([ONE_404])))
+    response = live.ask("GET", "/docs/forbidden")
+    assert (response.status, response.body) == (403, b"the application's own 403")
+    assert live.ask("GET", "/docs/missing").get("X-App") == "echo"
+    hidden, absent = (live.ask("GET", path, [ALICE]) for path in ("/admin", "/ghost"))
+    assert hidden.shown == absent.shown
+    assert hidden.status == 404
+
+
+def test_haproxy_behind_another_proxy_takes_its_word_and_no_other(fleet: Any) -> None:
+    live = fleet.get(variant("haproxy", "haproxy-behind", dict([BEHIND_A_PROXY])))
+    chain = [("X-Forwarded-For", "127.0.0.5, 127.0.0.6")]
+    for source, client in (("127.0.0.77", "127.0.0.6"), ("127.0.0.78", "127.0.0.78")):
+        live.pdp.take()
+        live.app.take()
+        assert live.ask("GET", "/docs/a", chain, source=source).status == 200
+        [seen] = live.app.take()
+        assert [d["ip"] for d in live.pdp.take()] == [client]
+        told = {name.lower(): value for name, value in seen["headers"]}
+        assert (told["x-forwarded-for"], told["x-real-ip"]) == (client, client)
+
+
+# As the page has it.
+PROTO = (
+    'map "$realip_remote_addr:$http_x_forwarded_proto" $proto '
+    '{ default http; "10.0.0.5:https" https; }'
+)
+HERE = PROTO.replace("10.0.0.5", "127.0.0.77")
+BEHIND_TLS = {"    map $http_upgrade": f"    {HERE}\n    map $http_upgrade", "$scheme;": "$proto;"}
+
+
+def test_nginx_behind_what_ends_tls_takes_its_word_and_no_other(fleet: Any, strict: Pdp) -> None:
+    assert PROTO in (SAMPLES.parents[1] / "docs/gateways/nginx.md").read_text()
+    live = fleet.get(variant("nginx", "nginx-behind-tls", BEHIND_TLS))
+    fields = [ALICE, ("X-Forwarded-Proto", "https")]
+    with live.asking(strict.port):
+        for source, status, proto in (("127.0.0.77", 200, ["https"]), ("127.0.0.78", 403, [])):
+            live.app.take()
+            assert live.ask("GET", "/invoices/7", fields, source=source).status == status
+            told = [v for s in live.app.take() for k, v in s["headers"] if k == "X-Forwarded-Proto"]
+            assert told == proto
 
 
 BROKEN = {

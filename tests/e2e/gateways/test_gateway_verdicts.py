@@ -105,6 +105,17 @@ def test_the_applications_own_faults_stay_its_own(live: Live) -> None:
     assert response.get("X-App") == "echo"
 
 
+def test_the_applications_own_403_stays_its_own(live: Live) -> None:
+    response = live.ask("GET", "/docs/forbidden")
+    assert response.status == 403
+    if "an application's 403" in live.gateway.deviations:
+        assert response.get("Content-Type") == "text/html"
+        return
+    assert response.body == b"the application's own 403"
+    assert (response.get("X-App"), response.get("Content-Type")) == ("echo", "text/plain")
+    assert response.get("Cache-Control") is None
+
+
 NAVIGATION = [("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")]
 
 

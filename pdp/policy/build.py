@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pdp.config import suggest
 from pdp.errors import Problem, Severity
 from pdp.policy.checks import check_calls, check_text
 from pdp.policy.checks.matching import check_matching
@@ -25,20 +24,21 @@ from pdp.policy.role_patterns import build_roles
 from pdp.policy.roles import WITH_DOMAIN, RoleGraph
 from pdp.policy.rows import PolicyRow
 from pdp.policy.shape import LayerText
-from pdp.policy.template import DEFAULTS, Template, compile_template
+from pdp.policy.template import Template
 from pdp.policy.text import Definition, PolicyText, Row, Span
+from pdp.policy.tokens import scope_of, templates_of, uncertain
 
 
 def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list[Problem]]:
     """The layer that `text` describes; None if any problem is an error."""
     problems = check_text(text)
-    templates, found = _templates(text, settings_file)
+    templates, found = templates_of(text, settings_file)
     problems += found + check_matching(text, settings_file)
     # A bad row does not keep the matcher from being judged: all problems are told at once.
     if any(_is_error(p) and p.file != text.policy.file for p in problems):
         return None, problems
     text = _without_bad_rows(text, problems)
-    scope = _scope(text, templates)
+    scope = scope_of(text, templates)
     matcher, found = parse_expression(_defined(text, "m"), text.model.file)
     problems += found
     if matcher is None:
@@ -79,7 +79,7 @@ def _assemble(
         file=file,
         effect=effect,
         clause=clause,
-        templates=tuple(_uncertain(text, templates)),
+        templates=tuple(uncertain(text, templates)),
         rows=rows,
         indexes=build_indexes(clause, effect, rows, graphs, coverage=text.settings.kind == "grant"),
         graphs=graphs,
@@ -96,79 +96,24 @@ def _defined(text: LayerText, letter: str) -> Definition:
     return definition
 
 
-def _templates(text: LayerText, file: str) -> tuple[dict[str, Template], list[Problem]]:
-    """Every request token's template, given or default."""
-    layer, given = f"layers.{text.settings.name}", text.settings.request
-    templates: dict[str, Template] = {}
-    problems = [
-        Problem(
-            file,
-            None,
-            "unknown-token",
-            f"`{layer}.request.{token}` is no token of the model's request",
-            suggest(token, text.tokens),
-        )
-        for token in given
-        if token not in text.tokens
-    ]
-    for token in text.tokens:
-        source = given.get(token, DEFAULTS.get(token))
-        if source is None:
-            help_ = f'write `request = {{ {token} = "{{context.{token}}}" }}` or its like'
-            problems.append(
-                Problem(
-                    file,
-                    None,
-                    "unfilled-token",
-                    f"nothing fills the request token `{token}` of layer `{text.settings.name}`",
-                    help_,
-                )
-            )
-            continue
-        try:
-            templates[token] = compile_template(source)
-        except ValueError as error:
-            message = f"`{layer}.request.{token}` {error}"
-            problems.append(Problem(file, None, "bad-template", message))
-    return templates, problems
-
-
-def _uncertain(text: LayerText, templates: Mapping[str, Template]) -> Iterable[Template]:
-    """Templates whose values a frame keeps: all but those that are one step away."""
-    return (templates[token] for token in text.tokens if templates[token].path is None)
-
-
-def _scope(text: LayerText, templates: Mapping[str, Template]) -> Scope:
-    suffix, kept = text.settings.section, list(_uncertain(text, templates))
-    return Scope(
-        request="r" + suffix,
-        policy="p" + suffix,
-        tokens={
-            token: (kept.index(template) if template in kept else -1, template)
-            for token, template in templates.items()
-        },
-        columns={column: i for i, column in enumerate(text.columns)},
-        roles=text.roles,
-    )
-
-
 def _compile(
     text: LayerText, scope: Scope, matcher: Expression
 ) -> tuple[Clause, Context, list[Problem]]:
     context = Context(matcher, scope)
-    rules: dict[str, Expression | None] = {}
+    rules: dict[str, dict[str, Expression | None]] = {}
     problems: list[Problem] = []
     for column in eval_columns(matcher, scope):
+        own = rules[column] = {}
         for row in text.rules:
             rule = text.column(row, column)
-            if rule is not None and rule not in rules:
-                rules[rule], found = _read_rule(text, row, scope.columns[column], context)
+            if rule is not None and rule not in own:
+                own[rule], found = _read_rule(text, row, scope.columns[column], context)
                 problems += found
 
-    def compiled(mode: Mode) -> dict[str, Clause]:
+    def compiled(column: str, mode: Mode, negated: bool) -> dict[str, Clause]:
         return {
-            rule: compile_clause(Context(expression, scope), None, mode)
-            for rule, expression in rules.items()
+            rule: compile_clause(Context(expression, scope), None, mode, negated=negated)
+            for rule, expression in rules[column].items()
             if expression
         }
 

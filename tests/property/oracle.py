@@ -194,8 +194,8 @@ class Oracle:
         depends, (truthy, falsy) = self.depends(tree), modes
         if tree.kind == "not":
             return self._normal(tree.parts[0], row, negated=not negated, modes=(True, True))
-        if tree.kind == "eval" and not negated:
-            return self._normal(self.rule(row, tree.text), row, negated=False, modes=modes)
+        if tree.kind == "eval":  # Casbin puts the rule's text in its place
+            return self._normal(self.rule(row, tree.text), row, negated=negated, modes=modes)
         if tree.kind not in ("and", "or") or depends <= _RESOURCE:
             return [[Literal(tree, negated, truthy, falsy, depends)]]
         both = tree.kind == "and"

@@ -52,15 +52,17 @@ class Clause:
     parts: tuple[Part, ...] = ()
 
 
-# The distinct texts of `eval` columns, compiled for the place that `eval` stands in; None in such
+# The distinct texts of an `eval` column, compiled for the place that `eval` stands in; None in such
 # a text, which evaluates no other.
-Rules = Callable[[Mode], Mapping[str, Clause]] | None
+Rules = Callable[[str, Mode, bool], Mapping[str, Clause]] | None
 
 
-def compile_clause(context: Context, rules: Rules, mode: Mode = terms.RESULT) -> Clause:
+def compile_clause(
+    context: Context, rules: Rules, mode: Mode = terms.RESULT, *, negated: bool = False
+) -> Clause:
     """The whole expression, as the matcher of a layer or as one `eval` rule."""
     tree = context.expression.tree
-    clause = _clause(context, rules, tree, mode, negated=False)
+    clause = _clause(context, rules, tree, mode, negated=negated)
     return replace(clause, parts=_parts(context, tree, clause))
 
 
@@ -91,7 +93,7 @@ def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negat
     column = eval_column(context.expression, node, context.scope)
     if rules is not None and column is not None:
         context.columns.add(column)
-        return _rule(context, rules(mode), node, column, negated=negated)
+        return _rule(context, rules(column, mode, negated), node, column, negated=negated)
     return _leaf(context, node, mode, negated=negated)
 
 
@@ -190,7 +192,10 @@ def _choice(
 def _rule(
     context: Context, rules: Mapping[str, Clause], node: ast.expr, column: str, *, negated: bool
 ) -> Clause:
-    """`eval(p.rule)`: what the row's own text says, compiled once for each distinct text."""
+    """`eval(p.rule)`: what the row's own text says, compiled once for each distinct text.
+
+    Where it stands negated, each text was compiled negated: what it covers is told by its leaves.
+    """
     index = context.scope.columns[column]
     depends = frozenset[Source]().union(*(rule.depends for rule in rules.values()))
 
@@ -200,12 +205,8 @@ def _rule(
     def covers(frame: Frame, row: Row) -> terms.Cover:
         return rules[row[index]].covers(frame, row)
 
-    if negated:
-        negative = terms.negation(truth)
-        clause = Clause(negative, terms.clause_covers(negative, depends), depends, ())
-    else:
-        forms = {text: rule.form for text, rule in rules.items()}
-        clause = Clause(truth, covers, depends, any_rule(forms, index, column))
+    forms = {text: rule.form for text, rule in rules.items()}
+    clause = Clause(truth, covers, depends, any_rule(forms, index, column))
     if not clause.form:
         clause = replace(clause, form=_opaque(context, node, clause, negated=negated))
     (part,) = _parts(context, node, clause)

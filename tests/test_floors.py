@@ -29,7 +29,7 @@ IMPURE = {"aiohttp", "asyncio", "logging", "os", "pathlib", "socket", "subproces
 # What decides, on floors 1 to 3, stays small enough to be read in a day; comments and docstrings
 # are not counted. What explains policies and their problems to people is counted apart, and so is
 # what proves that a regular expression is harmless, or hands it to an engine for which all are.
-MOST_CODE_THAT_DECIDES = 4_950
+MOST_CODE_THAT_DECIDES = 5_000
 MOST_CODE_THAT_TELLS = 1_800
 MOST_CODE_THAT_PROVES = 550
 TELLING = (

@@ -22,6 +22,8 @@ _ADDRESSES: Final = "ipMatch"  # under which a name that is no address is a name
 
 def check_matching(text: LayerText, settings_file: str) -> list[Problem]:
     """What is wrong with a layer's matching functions, and with names that they make patterns."""
+    if not (text.settings.role_matching or text.settings.domain_matching):
+        return []
     problems = [*_settings(text, settings_file)]
     if not problems:
         for definition in text.roles:

@@ -115,11 +115,10 @@ def _leaf(context: Context, node: ast.expr, mode: Mode, *, negated: bool) -> Cla
     )
 
 
-def _single(literal: Literal, covers: Covers | None = None) -> Clause:
+def _single(literal: Literal) -> Clause:
     """A literal as a clause by itself."""
     truth, depends = literal.truth, literal.depends
-    covers = covers or terms.clause_covers(truth, depends)
-    return Clause(truth, covers, depends, normal.form_of(literal))
+    return Clause(truth, terms.clause_covers(truth, depends), depends, normal.form_of(literal))
 
 
 def _opaque(context: Context, node: ast.expr, clause: Clause, *, negated: bool) -> Form:

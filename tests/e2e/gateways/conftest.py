@@ -9,8 +9,9 @@ import pytest
 import support
 from gateway_cases import here
 from gateway_fleet import GATEWAYS, Gateway
-from gateway_machinery import Loop, Relay, Upstream, free_port
+from gateway_machinery import Loop, Relay, Upstream
 from gateway_processes import GRPC, PDP, Live, Pdp
+from support import free_port
 
 
 class Fleet:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
-import random
-import socket
 import threading
 from collections.abc import Coroutine
 from pathlib import Path
@@ -24,15 +22,6 @@ def _echo() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def free_port() -> int:
-    """A port below those that outgoing connections are given, or one could take it meanwhile."""
-    while True:
-        port = random.randrange(15_000, 32_000)  # noqa: S311 - no secret
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("0.0.0.0", port))
-            return port
 
 
 class Loop:

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 from gateway_fleet import Gateway
-from gateway_machinery import SAMPLES, Relay, Upstream, free_port
+from gateway_machinery import SAMPLES, Relay, Upstream
 from gateway_wire import CLIENT, Fields, Response, connect, request_bytes, send
+from support import free_port
 
 # As the samples have them: the PDP, its gRPC listener, the application, the gateway itself.
 PDP, GRPC, APP, GATEWAY = 7373, 7375, 8080, 8000

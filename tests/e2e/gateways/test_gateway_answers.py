@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 import pytest
 from gateway_cases import ALICE
-from gateway_machinery import Canned, free_port
+from gateway_machinery import Canned
 from gateway_processes import Live
+from support import free_port
 from test_gateway_identity import identity
 
 from pdp.surfaces.ext_authz_pb2 import (

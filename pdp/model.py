@@ -10,6 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
+from pdp.outcome import STATUS as STATUS
+from pdp.outcome import Outcome as Outcome
+from pdp.outcome import Reason as Reason
+
 Properties = Mapping[str, Any]
 NO_PROPERTIES: Final[Properties] = MappingProxyType({})
 
@@ -21,65 +25,6 @@ def _none() -> Properties:
 ANONYMOUS_ID: Final = "anonymous"
 SUBJECT_TYPE: Final = "user"
 RESOURCE_TYPE: Final = "resource"
-
-
-class Outcome(StrEnum):
-    """What became of a question; `STATUS` gives its HTTP status code."""
-
-    ALLOW = "allow"
-    UNAUTHENTICATED = "unauthenticated"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not_found"
-    THROTTLED = "throttled"
-    BAD_REQUEST = "bad_request"
-    FAULT = "fault"
-
-
-STATUS: Final[Mapping[Outcome, int]] = MappingProxyType(
-    {
-        Outcome.ALLOW: 200,
-        Outcome.BAD_REQUEST: 400,
-        Outcome.UNAUTHENTICATED: 401,
-        Outcome.FORBIDDEN: 403,
-        Outcome.NOT_FOUND: 404,
-        Outcome.THROTTLED: 429,
-        Outcome.FAULT: 503,
-    }
-)
-
-
-class Reason(StrEnum):
-    """Why, as a stable name: for logs, metrics and trusted callers, never for end clients."""
-
-    GRANTED = "granted"
-    PUBLIC = "public"
-    CREDENTIALS_MISSING = "credentials_missing"
-    CREDENTIALS_MALFORMED = "credentials_malformed"
-    SCHEME_UNSUPPORTED = "scheme_unsupported"
-    TOKEN_INVALID = "token_invalid"
-    TOKEN_EXPIRED = "token_expired"
-    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
-    ISSUER_UNKNOWN = "issuer_unknown"
-    AUDIENCE_MISMATCH = "audience_mismatch"
-    TOKEN_REVOKED = "token_revoked"
-    ACCOUNT_DISABLED = "account_disabled"
-    API_KEY_INVALID = "api_key_invalid"
-    PASSWORD_INVALID = "password_invalid"
-    SESSION_INVALID = "session_invalid"
-    STEP_UP_REQUIRED = "step_up_required"
-    NOT_GRANTED = "not_granted"
-    INSUFFICIENT_SCOPE = "insufficient_scope"
-    EXPLICITLY_DENIED = "explicitly_denied"
-    GUARD_DENIED = "guard_denied"
-    SUBJECT_MISMATCH = "subject_mismatch"
-    CLIENT_BLOCKED = "client_blocked"
-    CONCEALED = "concealed"
-    RESOURCE_UNKNOWN = "resource_unknown"
-    THROTTLED = "throttled"
-    REQUEST_INVALID = "request_invalid"
-    KEYS_UNAVAILABLE = "keys_unavailable"
-    DEADLINE_EXCEEDED = "deadline_exceeded"
-    INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +83,9 @@ class Method(StrEnum):
     NONE = "none"
     VOUCHED = "vouched"
     BEARER = "bearer"
+    API_KEY = "api_key"
+    BASIC = "basic"
+    SESSION = "session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +94,8 @@ class Identity:
 
     `claims` are the verified statements of the credential; `roles` are those it may assert,
     valid in `domain` where roles have one. `expires` is in Unix seconds, leeway included.
+    `key_id` names an API key. `refused` is why a cookie, which nobody chose to send, counts as
+    none: its identity is that of nobody.
     """
 
     id: str
@@ -157,6 +107,8 @@ class Identity:
     issuer: str | None = None
     kid: str | None = None
     expires: float | None = None
+    key_id: str | None = None
+    refused: Rejected | None = None
 
     @property
     def authenticated(self) -> bool:
@@ -166,12 +118,58 @@ class Identity:
 
 ANONYMOUS: Final = Identity(ANONYMOUS_ID)
 
+# What a credential of each kind is called that is no good.
+INVALID: Final[Mapping[Method, Reason]] = MappingProxyType(
+    {
+        Method.VOUCHED: Reason.TOKEN_INVALID,
+        Method.BEARER: Reason.TOKEN_INVALID,
+        Method.API_KEY: Reason.API_KEY_INVALID,
+        Method.BASIC: Reason.PASSWORD_INVALID,
+        Method.SESSION: Reason.SESSION_INVALID,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A credential that was presented and is not good: always a 401."""
+    """Why a credential that was presented gets nobody any further; mostly a 401.
+
+    `retry_after` is in seconds, where waiting helps. `detail` is for logs only.
+    """
 
     reason: Reason
+    retry_after: int | None = None
+    detail: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the question."""
+        return _REJECTED.get(self.reason, Outcome.UNAUTHENTICATED)
+
+
+def rejected(identity: Identity, reason: Reason) -> Rejected:
+    """The refusal of an identity whose credential is good in itself.
+
+    Only for tokens does it have a reason of its own: a right guess must look like a wrong one.
+    """
+    if identity.method in (Method.BEARER, Method.VOUCHED):
+        return Rejected(reason)
+    return Rejected(INVALID[identity.method], detail=reason)
+
+
+def nobody(refused: Rejected) -> Identity:
+    """Who presented nothing but a cookie that is no good."""
+    return Identity(ANONYMOUS_ID, refused=refused)
+
+
+# Logging in would fix none of these.
+_REJECTED: Final[Mapping[Reason, Outcome]] = MappingProxyType(
+    {
+        Reason.REQUEST_INVALID: Outcome.BAD_REQUEST,
+        Reason.CLIENT_BLOCKED: Outcome.FORBIDDEN,
+        Reason.THROTTLED: Outcome.THROTTLED,
+    }
+)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -189,6 +187,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
     `roles` are all roles the subject holds, inherited ones included, sorted. `revision` names
     the policy that was judged, `sha256:…`. `detail` is for logs and trusted callers only.
+    `retry_after` is in seconds. `demands` are parameters for the challenge: what a credential
+    would have to have, by name (RFC 6750 §3, RFC 9470 §3).
     """
 
     outcome: Outcome
@@ -199,6 +199,8 @@ class Verdict(msgspec.Struct, frozen=True):
     rule: Rule | None = None
     revision: str = ""
     detail: str = ""
+    retry_after: int | None = None
+    demands: tuple[tuple[str, str], ...] = ()
 
     @property
     def status(self) -> int:

@@ -2,10 +2,11 @@
 
 1. A surface parses the question, or answers 400; what arrives here is a `Query`.
 2. Guards that do not depend on the subject refuse with 403, before anybody is authenticated.
-3. The credential becomes an identity, `ANONYMOUS`, or a refusal (401).
+3. The credential becomes an identity, `ANONYMOUS`, or a refusal (mostly a 401).
 4. A subject that the asker names must be the credential's (else 403).
 5. Guards that depend on the subject must allow.
-6. A grant must allow; an explicit deny wins; what `anonymous` may, everybody may.
+6. A grant must allow; an explicit deny wins; what `anonymous` may, everybody may. Of whom all
+   that allows, guards may want a stronger login.
 7. A refusal becomes 401, 404 or 403: would logging in fix it, may the resource be known?
 """
 
@@ -27,6 +28,7 @@ from pdp.model import (
     Reason,
     Rejected,
     Verdict,
+    nobody,
 )
 from pdp.policy.combine import Ground, first_refusal, judge_grants
 from pdp.policy.facts import Facts, Source
@@ -75,15 +77,21 @@ class Question(Struct, frozen=True):
     def conclude(self, identity: Identity | Rejected, waiting: Ground | None) -> Verdict:
         """Steps 4 to 7; `waiting` is a refusal of step 2 that had to wait."""
         if isinstance(identity, Rejected):
-            return self._verdict(Outcome.UNAUTHENTICATED, Ground(identity.reason))
+            ground = Ground(identity.reason, detail=identity.detail)
+            verdict = self._verdict(identity.outcome, ground)
+            return replace(verdict, retry_after=identity.retry_after)
         facts = self.facts(identity)
-        if identity.authenticated and self.snapshot.names_a_role(identity, facts):
-            return self._verdict(Outcome.UNAUTHENTICATED, Ground(Reason.TOKEN_INVALID))
+        refused = self.snapshot.refuses(identity, facts)
+        if refused:  # a cookie, which nobody chose to send, then counts as none
+            cookie = identity.method is Method.SESSION
+            return self.conclude(nobody(refused) if cookie else refused, waiting)
         known = identity, self.snapshot.roles(facts)
         if identity.authenticated and self._named_another(identity):
             return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), *known)
-        ground = waiting or first_refusal(self.snapshot.late_guards, facts)
-        ground = ground or self.grant(identity, facts)
+        refusal = waiting or first_refusal(self.snapshot.late_guards, facts)
+        ground = refusal or self.grant(identity, facts)
+        if ground.allows:
+            ground = first_refusal(self.snapshot.step_ups, facts) or ground
         if ground.allows:
             return self._verdict(Outcome.ALLOW, ground, *known)
         return self._verdict(*self._refuse(identity, facts, ground), *known)
@@ -114,7 +122,10 @@ class Question(Struct, frozen=True):
         """Step 7. INVARIANT: hidden and absent resources take the same way out."""
         snapshot = self.snapshot
         if identity.method is Method.NONE and snapshot.credentialing.configured:
-            return Outcome.UNAUTHENTICATED, replace(ground, reason=Reason.CREDENTIALS_MISSING)
+            why = identity.refused or Rejected(Reason.CREDENTIALS_MISSING)
+            return Outcome.UNAUTHENTICATED, replace(ground, reason=why.reason, detail=why.detail)
+        if ground.reason is Reason.STEP_UP_REQUIRED:
+            return Outcome.UNAUTHENTICATED, ground
         # Both are found out whether they matter or not: the same work, the same time.
         covered, revealed = (
             snapshot.covered(facts),
@@ -143,9 +154,7 @@ class Question(Struct, frozen=True):
         identity: Identity | None = None,
         roles: tuple[str, ...] = (),
     ) -> Verdict:
-        layer = ground.layer.name if ground.layer else None
-        revision = self.snapshot.revision
-        return Verdict(outcome, ground.reason, identity, roles, layer, ground.rule, revision)
+        return ground.verdict(outcome, identity, roles, self.snapshot.revision)
 
 
 _NOT_GRANTED = Ground(Reason.NOT_GRANTED)

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from pdp.model import STATUS, Outcome
+from pdp.model import STATUS, Outcome, Reason, Verdict
 
 
 class MediaType(StrEnum):
@@ -117,8 +117,12 @@ class _Text(NamedTuple):
     message: str
 
 
-_TEXTS: Final[Mapping[Outcome, _Text]] = MappingProxyType(
+# By outcome; a reason has a row of its own where the client can do something about it.
+_TEXTS: Final[Mapping[Outcome | Reason, _Text]] = MappingProxyType(
     {
+        Reason.INSUFFICIENT_SCOPE: _Text(  # RFC 6750 §3.1
+            "insufficient_scope", "Your credential lacks a scope that this needs."
+        ),
         Outcome.UNAUTHENTICATED: _Text("unauthenticated", "Valid credentials are required."),
         Outcome.FORBIDDEN: _Text("forbidden", "You may not do this."),
         Outcome.NOT_FOUND: _Text("not_found", "There is nothing here."),
@@ -129,19 +133,18 @@ _TEXTS: Final[Mapping[Outcome, _Text]] = MappingProxyType(
 )
 
 
-def _json(outcome: Outcome, message: str) -> bytes:
-    return _dump({"error": _TEXTS[outcome].code, "message": message})
+def _json(_: int, text: _Text) -> bytes:
+    return _dump({"error": text.code, "message": text.message})
 
 
-def _problem(outcome: Outcome, message: str) -> bytes:
+def _problem(status: int, text: _Text) -> bytes:
     """RFC 9457; with the type `about:blank` the title is the status phrase (§4.2.1)."""
-    status = STATUS[outcome]
-    title = HTTPStatus(status).phrase
-    return _dump({"type": "about:blank", "title": title, "status": status, "detail": message})
+    title, detail = HTTPStatus(status).phrase, text.message
+    return _dump({"type": "about:blank", "title": title, "status": status, "detail": detail})
 
 
-def _page(outcome: Outcome, message: str) -> bytes:
-    title = f"{STATUS[outcome]} {HTTPStatus(STATUS[outcome]).phrase}"
+def _page(status: int, text: _Text) -> bytes:
+    title, message = f"{status} {HTTPStatus(status).phrase}", text.message
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width">\n'
@@ -157,22 +160,33 @@ _FORMS: Final = MappingProxyType(
     {MediaType.JSON: _json, MediaType.PROBLEM: _problem, MediaType.HTML: _page}
 )
 
+
+def _outcome(key: Outcome | Reason) -> Outcome:
+    return key if isinstance(key, Outcome) else Outcome.FORBIDDEN
+
+
+def told(verdict: Verdict) -> Outcome | Reason:
+    """What the client is told of a verdict: its outcome, or its reason if it can act on that."""
+    wanting = verdict.outcome is Outcome.FORBIDDEN and verdict.reason is Reason.INSUFFICIENT_SCOPE
+    return verdict.reason if wanting else verdict.outcome
+
+
 # INVARIANT: bodies are made before any request is seen, so they hold no byte of one.
-BODIES: Final[Mapping[tuple[Outcome, MediaType], bytes]] = MappingProxyType(
+BODIES: Final[Mapping[tuple[Outcome | Reason, MediaType], bytes]] = MappingProxyType(
     {
-        (outcome, media): form(outcome, text.message)
-        for outcome, text in _TEXTS.items()
+        (key, media): form(STATUS[_outcome(key)], text)
+        for key, text in _TEXTS.items()
         for media, form in _FORMS.items()
     }
 )
 
 
-def body(outcome: Outcome, media: MediaType, message: str | None = None) -> bytes:
-    """The bytes for a refusal.
+def body(told: Outcome | Reason, media: MediaType, message: str | None = None) -> bytes:
+    """The bytes for a refusal, by its outcome, or by a reason that is `told`.
 
     `message` is a RequestError's text (the name of a field or header and what is wrong, never
     content); it stands in the body of a bad request only.
     """
-    if message is not None and outcome is Outcome.BAD_REQUEST:
-        return _FORMS[media](outcome, message)
-    return BODIES[outcome, media]
+    if message is not None and told is Outcome.BAD_REQUEST:
+        return _FORMS[media](STATUS[told], _Text(_TEXTS[told].code, message))
+    return BODIES[told, media]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from pdp.answer.bodies import CONTENT_TYPE, body, choose
-from pdp.answer.challenges import challenge
+from pdp.answer.bodies import CONTENT_TYPE, body, choose, told
+from pdp.answer.challenges import Challenges, challenge, forbidden_challenge
 from pdp.answer.identity_fields import Fields, IdentityFields, respelled
 from pdp.model import STATUS, Answer, Outcome, Verdict
 
@@ -27,10 +27,9 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """What answers say of this PDP: the realm and schemes of a 401, the names in an allow."""
+    """What answers say of this PDP: what a 401 asks for, the names in an allow."""
 
-    realm: str
-    schemes: Sequence[str]
+    challenges: Challenges
     identity: IdentityFields
 
 
@@ -72,15 +71,14 @@ def render(
     profile: Profile,
     accept: str | None,
     presentation: Presentation,
-    retry_after: int | None = None,
     message: str | None = None,
     login: str | None = None,
 ) -> Answer:
     """The answer a gateway of this profile hands on without thinking.
 
-    `accept` is the client's Accept value, its field lines joined with a comma. `retry_after` is
-    in seconds. `message` is a RequestError's text and shows in a bad request only. `login` is
-    where a browser logs in that would get a 401. Content-Length is left to the server.
+    `accept` is the client's Accept value, its field lines joined with a comma. `message` is a
+    RequestError's text and shows in a bad request only. `login` is where a browser logs in that
+    would get a 401. Content-Length is left to the server.
     """
     outcome = verdict.outcome
     status = STATUS_OF[outcome, profile]
@@ -89,12 +87,12 @@ def render(
     if login is not None and outcome is Outcome.UNAUTHENTICATED:
         fields = (*_REFUSAL, ("Location", login), *_real_status(_FOUND, LOGIN_STATUS[profile]))
         return Answer(LOGIN_STATUS[profile], fields)
-    fields = _REFUSAL + _refusal_fields(verdict, profile, presentation, retry_after)
+    fields = _REFUSAL + _refusal_fields(verdict, profile, presentation)
     if profile is Profile.NGINX:
         return Answer(status, fields)
     media = choose(accept)
     content_type = ("Content-Type", CONTENT_TYPE[media])
-    return Answer(status, (content_type, *fields), body(outcome, media, message))
+    return Answer(status, (content_type, *fields), body(told(verdict), media, message))
 
 
 def _allow_fields(verdict: Verdict, profile: Profile, identity: IdentityFields) -> Fields:
@@ -104,18 +102,18 @@ def _allow_fields(verdict: Verdict, profile: Profile, identity: IdentityFields) 
     return (*fields, (_REMOVE, ",".join(respelled(identity.names))))
 
 
-def _refusal_fields(
-    verdict: Verdict, profile: Profile, presentation: Presentation, retry_after: int | None
-) -> Fields:
+def _refusal_fields(verdict: Verdict, profile: Profile, presentation: Presentation) -> Fields:
     outcome = verdict.outcome
     fields: list[tuple[str, str]] = []
     if outcome is Outcome.UNAUTHENTICATED:
-        asked = challenge(verdict.reason, presentation.realm, presentation.schemes)
-        fields.append(("WWW-Authenticate", asked))
+        fields.append(("WWW-Authenticate", challenge(verdict, presentation.challenges)))
+    if outcome is Outcome.FORBIDDEN:
+        asked = forbidden_challenge(verdict, presentation.challenges)
+        fields += [("WWW-Authenticate", asked)] if asked else []
     if profile is Profile.NGINX:
         fields += _real_status(STATUS[outcome], STATUS_OF[outcome, profile])
-    if retry_after is not None and outcome in _MAY_RETRY:
-        fields.append(("Retry-After", str(retry_after)))
+    if verdict.retry_after is not None and outcome in _MAY_RETRY:
+        fields.append(("Retry-After", str(verdict.retry_after)))
     return tuple(fields)
 
 

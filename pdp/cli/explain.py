@@ -19,12 +19,12 @@ from pdp.cli.options import Config, Directory, Format, policy_directory
 from pdp.cli.question import understand
 from pdp.cli.terminal import give_up
 from pdp.cli.times import parse_time
-from pdp.errors import KeysUnavailable, RequestError
+from pdp.errors import RequestError, Unavailable
 from pdp.identity.jwt import LONGEST_TOKEN
 from pdp.model import STATUS, Credentials, Identity, Outcome, Query, Reason, Rejected
 from pdp.runtime.explain import Explanation, explain
-from pdp.runtime.fetch import JwksSource
 from pdp.runtime.load import Loaded
+from pdp.runtime.means import start, stop
 from pdp.surfaces.questions import QuestionBody, parse_body, vouched_identity
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -200,20 +200,19 @@ def _authenticate(token: str, loaded: Loaded, now: float) -> Identity | Rejected
         raise typer.BadParameter("no issuer is configured to verify a token; give a --subject")
     try:
         return asyncio.run(_verify(token, loaded, now))
-    except KeysUnavailable as error:
-        return give_up(str(error), 3, "the PDP would answer 503: is jwks_url reachable?")
+    except Unavailable as error:
+        return give_up(str(error), 3, "the PDP would answer 503: is the issuer reachable?")
 
 
 async def _verify(token: str, loaded: Loaded, now: float) -> Identity | Rejected:
     """The identity, after one bounded attempt to fetch the keys that are published elsewhere."""
-    fetched = [source for source in loaded.sources.values() if isinstance(source, JwksSource)]
+    equipment = loaded.beside.equipment
     try:
-        for source in fetched:
-            await source.start()
-        await asyncio.gather(*(source.after_unknown_kid() for source in fetched))
+        await start(equipment)
+        await asyncio.gather(*(source.after_unknown_kid() for source in equipment.fetched))
         return await loaded.authenticator.authenticate(Credentials(token=token), now)
     finally:
-        await asyncio.gather(*(source.stop() for source in fetched))
+        await stop(equipment)
 
 
 def _read_token(file: str) -> str:

@@ -24,6 +24,7 @@ _MODULES: Final = {
     "explain": "explain",
     "bench": "bench",
     "token": "token",
+    "key": "key",
     "serve": "start",
     "healthcheck": "healthcheck",
 }

@@ -13,7 +13,8 @@ from pdp.policy.settings import CASBIN_PAIR, LayerSettings, PolicySettings
 from pdp.policy.shape import LayerText, read_shape
 from pdp.policy.text import Row, decode_text, read_model, read_rows
 from pdp.runtime.load import Loaded
-from pdp.runtime.sources import SETTINGS, read_file, read_policy
+from pdp.runtime.making import policy_files
+from pdp.runtime.sources import SETTINGS, read_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,11 @@ def read_policy_files(loaded: Loaded) -> PolicyFiles:
     data = read_file(directory / SETTINGS, SETTINGS)[0] if own else None
     tables = parse_toml(data or b"", SETTINGS)[0]
     layers = msgspec.convert(tables.get("layers", ()), tuple[LayerSettings, ...]) or (CASBIN_PAIR,)
-    names = [name for layer in layers for name in (layer.model, layer.policy)]
-    files, problems = read_policy(directory, own + names)
+    settings = PolicySettings(layers=layers, concealment=loaded.snapshot.concealment)
+    files, problems = policy_files(directory, settings, loaded.authentication)
     if problems:
         raise ConfigurationError(problems)
-    return PolicyFiles(
-        files, PolicySettings(layers=layers, concealment=loaded.snapshot.concealment)
-    )
+    return PolicyFiles(files, settings)
 
 
 def _text(files: Mapping[str, bytes], name: str) -> str:

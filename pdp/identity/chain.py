@@ -1,156 +1,177 @@
-"""Finds who asks: from nothing, from an Authorization value, or from a bare token."""
+"""Finds who asks: from a token, an API key, a password or a session cookie, or from nothing."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
-import msgspec
-
-from pdp.identity.jwt import Issuer, verify
+from pdp.identity.api_keys import ApiKeys
+from pdp.identity.basic import Basic
+from pdp.identity.introspection import TokenInspector
+from pdp.identity.issuer import Kind
 from pdp.identity.keys import KeySource
 from pdp.identity.revocation import NONE, Revocations
+from pdp.identity.session import session_of
 from pdp.identity.settings import AuthenticationSettings
-from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
+from pdp.identity.tokens import Finding, Tokens, digest
+from pdp.model import (
+    ANONYMOUS,
+    Credentials,
+    Identity,
+    Method,
+    Reason,
+    Rejected,
+    nobody,
+    rejected,
+)
 
-Finding = Identity | Rejected
-CacheKey = tuple[bytes, str, tuple[str, ...]]
+# What follows the scheme, from which client address, and when.
+Judge = Callable[[str, str | None, float], Awaitable[Finding]]
 
 _AUTHORIZATION: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: ++([\x20-\x7e]*+))?+")
 _B64TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _MALFORMED: Final = Rejected(Reason.CREDENTIALS_MALFORMED)
 _UNSUPPORTED: Final = Rejected(Reason.SCHEME_UNSUPPORTED)
+_NO_SESSION: Final = Rejected(Reason.SESSION_INVALID)
+_AMBIGUOUS: Final = Rejected(
+    Reason.REQUEST_INVALID, detail="a header and a cookie name different subjects"
+)
 
 
-class TokenCache:
-    """A bounded LRU of verified tokens, by digest; it never sees a token."""
+class ApiKeySource(Protocol):
+    """Where API keys come from, as far as authentication needs to know."""
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._found: OrderedDict[CacheKey, Identity] = OrderedDict()
+    def current(self) -> ApiKeys:
+        """The keys that are good now, without waiting."""
+        ...
 
-    def __len__(self) -> int:
-        return len(self._found)
 
-    def get(self, key: CacheKey) -> Identity | None:
-        """The identity stored under `key`, which then is the most recently used."""
-        identity = self._found.get(key)
-        if identity is not None:
-            self._found.move_to_end(key)
-        return identity
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What judges credentials: keys and inspectors by their issuers' names, and the rest if any."""
 
-    def put(self, key: CacheKey, identity: Identity) -> None:
-        """Store `identity`, at the expense of the least recently used."""
-        self._found[key] = identity
-        self._found.move_to_end(key)
-        while len(self._found) > self._size:
-            self._found.popitem(last=False)
-
-    def drop(self, key: CacheKey) -> None:
-        """Forget what is stored under `key`, if anything is."""
-        self._found.pop(key, None)
+    keys: Mapping[str, KeySource] = field(default_factory=dict)
+    inspectors: Mapping[str, TokenInspector] = field(default_factory=dict)
+    api_keys: ApiKeySource | None = None
+    basic: Basic | None = None
 
 
 class Authenticator:
-    """The accepted schemes and issuers, and the tokens verified lately.
+    """Every credential that is accepted, and how each is judged.
 
-    `sources` holds the keys of every issuer in `settings`, by the issuer's name. `revocations`
-    are replaced as a whole, never changed; the next credential is judged by the new ones.
+    `revocations` are replaced as a whole, never changed; the next credential is judged by the
+    new ones.
     """
 
-    schemes: Final = ("Bearer",)
-
     def __init__(
-        self,
-        settings: AuthenticationSettings,
-        sources: Mapping[str, KeySource],
-        revocations: Revocations = NONE,
+        self, settings: AuthenticationSettings, means: Means, revocations: Revocations = NONE
     ) -> None:
-        self.realm = settings.realm
-        self.configured = bool(settings.issuers)
+        self.configured = settings.configured
         self.revocations = revocations
-        self.cache = TokenCache(settings.token_cache_size)
-        self._version = hashlib.sha256(msgspec.json.encode(settings)).hexdigest()
-        self._issuers = MappingProxyType(
-            {i.issuer: Issuer(i, sources[i.issuer]) for i in settings.issuers}
+        self.tokens = Tokens(
+            settings.issuers, means.keys, means.inspectors, settings.token_cache_size
         )
-        self._foreign = _foreign_prefixes(settings)
-        self._schemes: Mapping[str, Callable[[str, float], Awaitable[Finding]]] = MappingProxyType(
-            {"bearer": self._bearer}
-        )
+        self._cookie = settings.session.cookie if settings.session else None
+        self._api_keys = means.api_keys
+        self._key_roles = frozenset(settings.api_keys.roles if settings.api_keys else ())
+        self._bearer = self.tokens.accepts("bearer")
+        judges: dict[str, Judge] = {}
+        if means.api_keys is not None:
+            judges["apikey"] = self._api_key
+        if means.basic is not None:
+            judges["basic"] = means.basic.authenticate
+        self._judges: Mapping[str, Judge] = MappingProxyType(judges)
 
-    async def authenticate(self, credentials: Credentials, now: float) -> Finding:
+    async def authenticate(
+        self, credentials: Credentials, now: float, address: str | None = None
+    ) -> Finding:
         """Who presented these credentials, or why they are refused; `now` in Unix seconds.
 
-        ANONYMOUS if nothing was presented, a cookie (sent unasked) counting as nothing, or if no
-        issuer is configured. KeysUnavailable if the token's issuer's keys were never loaded.
+        ANONYMOUS if nothing was presented or nothing is configured to judge it. `address` is the
+        client's, against whom guesses count. Unavailable if it cannot be found out now.
         """
         if not self.configured:
             return ANONYMOUS
-        if credentials.token is not None:
-            return await self._token(credentials.token, now) if credentials.token else _MALFORMED
-        if credentials.authorization is not None:
-            return await self._authorization(credentials.authorization, now)
-        return ANONYMOUS if credentials.api_key is None else _UNSUPPORTED
+        session = None
+        if self._cookie is not None and credentials.cookie is not None:
+            session = await self._session(credentials.cookie, self._cookie, now)
+        if not credentials.presented:
+            return session or ANONYMOUS
+        found = self._unrevoked(await self._presented(credentials, address, now))
+        return _AMBIGUOUS if _disagree(found, session) else found
 
-    async def _authorization(self, value: str, now: float) -> Finding:
+    def finds(self, credentials: Credentials) -> bool:
+        """Whether there is anything to judge: a session's cookie, but no other, is."""
+        if credentials.presented:
+            return True
+        named = self._cookie is not None and credentials.cookie is not None
+        return named and session_of(credentials.cookie or "", self._cookie or "") is not None
+
+    async def _presented(
+        self, credentials: Credentials, address: str | None, now: float
+    ) -> Finding:
+        if credentials.authorization is not None:
+            return await self._authorization(credentials.authorization, address, now)
+        if credentials.token is None:
+            return await self._api_key(credentials.api_key or "", address, now)
+        if not self._bearer:
+            return _UNSUPPORTED
+        token = credentials.token
+        return await self._token(token, "bearer", now) if token else _MALFORMED
+
+    async def _authorization(self, value: str, address: str | None, now: float) -> Finding:
         """`auth-scheme [ 1*SP ( token68 / parameters ) ]`, RFC 9110 §11.4."""
+        key = digest("authorization", value)
+        known = self.tokens.recall(key, now)  # only what could be read is remembered
+        if known is not None:
+            return known
         parsed = _AUTHORIZATION.fullmatch(value)
         if parsed is None:
             return _MALFORMED
-        judge = self._schemes.get(parsed[1].lower())
-        return _UNSUPPORTED if judge is None else await judge(parsed[2] or "", now)
+        scheme, value = parsed[1].lower(), parsed[2] or ""
+        if scheme == "bearer" and self._bearer:
+            well_formed = _B64TOKEN.fullmatch(value)
+            return await self.tokens.find(value, "bearer", now, key) if well_formed else _MALFORMED
+        judge = self._judges.get(scheme)
+        return _UNSUPPORTED if judge is None else await judge(value, address, now)
 
-    async def _bearer(self, value: str, now: float) -> Finding:
-        return await self._token(value, now) if _B64TOKEN.fullmatch(value) else _MALFORMED
+    async def _token(self, token: str, kind: Kind, now: float) -> Finding:
+        key = digest(kind, token)
+        return self.tokens.recall(key, now) or await self.tokens.find(token, kind, now, key)
 
-    async def _token(self, token: str, now: float) -> Finding:
-        key = self._cache_key(token)
-        known = self.cache.get(key)
-        if known is not None:
-            if not _is_current(known, now):
-                return Rejected(Reason.TOKEN_EXPIRED)
-            return self._unrevoked(known, key)
-        found = await verify(token, self._issuers, now)
-        if not isinstance(found, Identity):
+    async def _api_key(self, key: str, _: str | None, now: float) -> Finding:
+        if self._api_keys is None:
+            return _UNSUPPORTED
+        found = self._api_keys.current().find(key, now)
+        if isinstance(found, Rejected):
             return found
-        if found.id.startswith(self._foreign[found.issuer or ""]):
-            return Rejected(Reason.TOKEN_INVALID)
-        key = self._cache_key(token)
-        self.cache.put(key, found)
-        return self._unrevoked(found, key)
+        return replace(found, roles=tuple(r for r in found.roles if r in self._key_roles))
 
-    def _unrevoked(self, identity: Identity, key: CacheKey) -> Finding:
+    async def _session(self, header: str, name: str, now: float) -> Identity | None:
+        """Whose session it is; nobody's if it is no good, None if there is none."""
+        value = session_of(header, name)
+        if value is None:
+            return None
+        found = await self._token(value, "cookie", now) if value else _NO_SESSION
+        if isinstance(found, Identity):
+            found = self._unrevoked(replace(found, method=Method.SESSION))
+        if isinstance(found, Rejected):
+            return nobody(Rejected(Reason.SESSION_INVALID, detail=found.detail or found.reason))
+        return found
+
+    def _unrevoked(self, found: Finding) -> Finding:
         # INVARIANT: asked on every authentication, so that no cache outlives a revocation.
-        if self.revocations.revoked(identity):
-            self.cache.drop(key)
-            return Rejected(Reason.TOKEN_REVOKED)
-        return identity
-
-    def _cache_key(self, token: str) -> CacheKey:
-        """What was verified, against which configuration and which keys."""
-        rings = (issuer.source.current() for issuer in self._issuers.values())
-        versions = tuple("" if ring is None else ring.version for ring in rings)
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        return digest, self._version, versions
+        if isinstance(found, Identity):
+            reason = self.revocations.refusal(found)
+            return found if reason is None else rejected(found, reason)
+        return found
 
 
-def _is_current(identity: Identity, now: float) -> bool:
-    return identity.expires is not None and now < identity.expires
-
-
-def _foreign_prefixes(settings: AuthenticationSettings) -> Mapping[str, tuple[str, ...]]:
-    """By issuer, the longer prefixes that only another issuer's subjects may have."""
-    prefixes = {i.subject_prefix for i in settings.issuers}
-    return MappingProxyType(
-        {
-            i.issuer: tuple(
-                p for p in prefixes if p != i.subject_prefix and p.startswith(i.subject_prefix)
-            )
-            for i in settings.issuers
-        }
-    )
+def _disagree(found: Finding, session: Identity | None) -> bool:
+    """Whether two good credentials speak for different subjects (RFC 6750 §2)."""
+    if session is None or not session.authenticated or isinstance(found, Rejected):
+        return False
+    return (found.type, found.id) != (session.type, session.id)

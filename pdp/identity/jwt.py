@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -37,26 +36,19 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parsed:
+class Parsed:
+    """What a token says, none of it verified yet."""
+
     alg: str
     kid: str | None = field(repr=False)
     claims: dict[str, Any] = field(repr=False)
 
 
-async def verify(token: str, issuers: Mapping[str, Issuer], now: float) -> Identity | Rejected:
+async def verify(token: str, parsed: Parsed, issuer: Issuer, now: float) -> Identity | Rejected:
     """Who the token says it is, or why it is refused; `now` in Unix seconds.
 
-    `issuers` are found by exactly the token's `iss`. KeysUnavailable if the issuer's keys were
-    never loaded; nothing else is raised, whatever the token.
+    `issuer` is the one that the token names. KeysUnavailable if its keys were never loaded.
     """
-    try:
-        parsed = _parse(token)
-    except (ValueError, RecursionError):
-        return _INVALID
-    named = parsed.claims.get("iss")
-    issuer = issuers.get(named) if isinstance(named, str) else None
-    if issuer is None:
-        return Rejected(Reason.ISSUER_UNKNOWN)
     if parsed.alg not in issuer.settings.algorithms:
         return _INVALID
     key = await _key(issuer, parsed)
@@ -66,15 +58,14 @@ async def verify(token: str, issuers: Mapping[str, Issuer], now: float) -> Ident
     return replace(found, kid=key.kid) if isinstance(found, Identity) else found
 
 
-def _parse(token: str) -> _Parsed:
-    if len(token) > LONGEST_TOKEN:
-        raise ValueError("too long")
+def parse(token: str) -> Parsed:
+    """A token in the strict form (RFC 7519 §3, RFC 8725); ValueError or RecursionError if not."""
     segments = token.split(".", _SEGMENTS)
     if len(segments) != _SEGMENTS:
         raise ValueError("not three segments")
     header, claims, _ = (base64url.decode(segment) for segment in segments)
     alg, kid = _header(_object(header))
-    return _Parsed(alg, kid, _object(claims))
+    return Parsed(alg, kid, _object(claims))
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -99,7 +90,7 @@ def _is_type(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.lower() in _TYPES
 
 
-async def _key(issuer: Issuer, parsed: _Parsed) -> Key | None:
+async def _key(issuer: Issuer, parsed: Parsed) -> Key | None:
     ring = _loaded(issuer, issuer.source.current())
     key = select(ring, parsed.kid, parsed.alg)
     if key is None and parsed.kid is not None and parsed.kid not in {k.kid for k in ring.keys}:

@@ -10,14 +10,13 @@ from typing import Annotated, Final
 import msgspec
 
 from pdp.errors import Problem
-from pdp.identity.issuer import (
-    IssuerSettings,
-    Mistake,
-    Mistakes,
-    bad_role,
-    may_be_role,
-    mistakes,
-)
+from pdp.identity.api_keys import ApiKeySettings
+from pdp.identity.basic import BasicSettings
+from pdp.identity.issuer import IssuerSettings, Kind, Mistake, Mistakes
+from pdp.identity.issuer_checks import bad_role, may_be_role, mistakes, several_introspections
+from pdp.identity.session import SessionSettings
+from pdp.identity.session import mistakes as session_mistakes
+from pdp.identity.urls import is_safe_url
 
 __all__ = ["AuthenticationSettings", "IssuerSettings", "RoleNames", "check", "role_names"]
 
@@ -25,12 +24,26 @@ CacheSize = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class AuthenticationSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose credentials are accepted; nobody's where there are no issuers."""
+    """Which credentials are accepted; none where nothing is said."""
 
     realm: str = "api"
     authenticated_role: str | None = None
     issuers: tuple[IssuerSettings, ...] = ()
+    api_keys: ApiKeySettings | None = None
+    basic: BasicSettings | None = None
+    session: SessionSettings | None = None
     token_cache_size: CacheSize = 10_000
+    resource_metadata: str | None = None  # RFC 9728: where clients read how to get a token
+    challenge_on_403: bool = False  # whether who lacks a scope is told which one
+
+    @property
+    def configured(self) -> bool:
+        """Whether any credential can be good."""
+        return bool(self.issuers or self.api_keys or self.basic)
+
+    def accepts(self, kind: Kind) -> bool:
+        """Whether some issuer's tokens may come this way."""
+        return any(kind in issuer.accepts for issuer in self.issuers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +65,10 @@ def role_names(settings: AuthenticationSettings) -> RoleNames:
         for issuer in settings.issuers
         for role in issuer.roles or ()
     )
+    keys = settings.api_keys.roles if settings.api_keys else ()
     open_ended = (i.role_prefix for i in settings.issuers if i.roles is None)
     return RoleNames(
-        asserted=frozenset(listed),
+        asserted=frozenset((*listed, *keys)),
         role_prefixes=tuple(sorted({prefix for prefix in open_ended if prefix})),
         authenticated_role=settings.authenticated_role,
     )
@@ -65,6 +79,8 @@ def check(settings: AuthenticationSettings, file: str) -> list[Problem]:
     found = [m for rule in _RULES for m in rule(settings)]
     for index, issuer in enumerate(settings.issuers):
         found += mistakes(issuer, f"authentication.issuers[{index}]")
+    if settings.session is not None:
+        found += session_mistakes(settings.session, "authentication.session")
     return [Problem(file, None, m.code, m.message, m.help, m.severity) for m in found]
 
 
@@ -76,6 +92,35 @@ def _realm(settings: AuthenticationSettings) -> Mistakes:
             "`authentication.realm` cannot stand in a header",
             "write printable ASCII without quotes and backslashes",
         )
+
+
+def _metadata(settings: AuthenticationSettings) -> Mistakes:
+    url = settings.resource_metadata
+    if url is not None and not is_safe_url(url):
+        yield Mistake(
+            "bad-url",
+            "`authentication.resource_metadata` must be an https URL",
+            "plain http is for loopback hosts only",
+        )
+
+
+def _key_roles(settings: AuthenticationSettings) -> Mistakes:
+    for role in settings.api_keys.roles if settings.api_keys else ():
+        if not may_be_role(role):
+            yield bad_role("authentication.api_keys.roles", role)
+
+
+def _sessions_judged(settings: AuthenticationSettings) -> Mistakes:
+    if settings.session is not None and not settings.accepts("cookie"):
+        yield Mistake(
+            "unjudged-session",
+            "`authentication.session`: no issuer accepts cookies",
+            'write `accepts = ["bearer", "cookie"]` at the issuer whose tokens the cookie holds',
+        )
+
+
+def _introspections(settings: AuthenticationSettings) -> Mistakes:
+    return several_introspections(settings.issuers)
 
 
 def _authenticated_role(settings: AuthenticationSettings) -> Mistakes:
@@ -96,6 +141,12 @@ def _same_issuer(settings: AuthenticationSettings) -> Mistakes:
 
 def _same_prefix(settings: AuthenticationSettings) -> Mistakes:
     counted = Counter(issuer.subject_prefix for issuer in settings.issuers)
+    if settings.basic is not None and settings.basic.subject_prefix in counted:
+        yield Mistake(
+            "duplicate-prefix",
+            "`authentication.basic.subject_prefix` is that of an issuer",
+            "give it its own, such as `local:`, lest a password's `alice` be an issuer's",
+        )
     for prefix in (prefix for prefix, times in counted.items() if times > 1):
         yield Mistake(
             "duplicate-prefix",
@@ -118,6 +169,10 @@ def _prefixes_apart(settings: AuthenticationSettings) -> Mistakes:
 
 _RULES: Final[tuple[Callable[[AuthenticationSettings], Mistakes], ...]] = (
     _realm,
+    _metadata,
+    _key_roles,
+    _sessions_judged,
+    _introspections,
     _authenticated_role,
     _same_issuer,
     _same_prefix,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
 
 from pdp.errors import Problem, Severity
+from pdp.model import Reason
 from pdp.policy.checks import check_calls, check_text
 from pdp.policy.checks.matching import check_matching
+from pdp.policy.checks.reasons import check_reason
 from pdp.policy.checks.scans import check_scans
 from pdp.policy.effect import EFFECTS, SUBJECT_PRIORITY, Decision, Effect
 from pdp.policy.index.build import build_indexes
@@ -48,8 +52,21 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
     if any(_is_error(p) for p in problems):
         return None, problems
     layer = _assemble(text, templates, clause, context)
-    found = check_scans(layer, text.settings)
+    found = check_scans(layer, text.settings) + check_reason(layer, settings_file)
     return None if found else layer, problems + found
+
+
+# Columns whose values a challenge tells: RFC 6750 §3, RFC 9470 §3.
+_DEMANDS: Final[Mapping[str, str]] = MappingProxyType(
+    {"scope": "scope", "acr": "acr_values", "acr_values": "acr_values", "max_age": "max_age"}
+)
+
+
+def _demands(text: LayerText) -> tuple[tuple[str, int], ...]:
+    if Reason(text.settings.reason) is Reason.GUARD_DENIED:
+        return ()
+    columns = enumerate(text.columns)
+    return tuple((_DEMANDS[name], i) for i, name in columns if name in _DEMANDS)
 
 
 def _without_bad_rows(text: LayerText, problems: Iterable[Problem]) -> LayerText:
@@ -76,6 +93,8 @@ def _assemble(
     return Layer(
         name=text.settings.name,
         kind=text.settings.kind,
+        reason=Reason(text.settings.reason),
+        demands=_demands(text),
         file=file,
         effect=effect,
         clause=clause,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pdp.model import ANONYMOUS, NO_PROPERTIES, Identity, Method, Properties, Query
+from pdp.model import NO_PROPERTIES, Identity, Method, Properties, Query
 
 
 class Everywhere(Enum):
@@ -124,7 +124,7 @@ def gather(
     """
     vouched, subject = query.vouched, query.subject
     own = NO_PROPERTIES
-    if vouched and subject is not None and identity is not ANONYMOUS:
+    if vouched and subject is not None and identity.method is not Method.NONE:
         own = subject.properties
     given = query.context.get("time") if vouched else None
     what = query.resource

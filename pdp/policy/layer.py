@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from pdp.model import Rule
+from pdp.model import Reason, Rule
 from pdp.policy.effect import Decision, Effect
 from pdp.policy.facts import Facts, Source
 from pdp.policy.index.build import Indexes
@@ -20,10 +20,14 @@ from pdp.policy.template import UNFILLED, Template
 
 
 class Ruling(msgspec.Struct, frozen=True):
-    """What a layer says and the rule that determined it, if one did."""
+    """What a layer says and the rule that determined it, if one did.
+
+    `values` are that rule's, where it denies.
+    """
 
     decision: Decision
     rule: Rule | None = None
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Layer:
     subject_roles: tuple[SubjectRoles, ...]
     role_names: frozenset[str]  # that a subject could be taken for, by its name
     role_patterns: tuple[RoleGraph, ...] = ()  # and where roles are patterns, which no list has
+    reason: Reason = Reason.GUARD_DENIED  # what a guard's refusal is called
+    demands: tuple[tuple[str, int], ...] = ()  # parameters of a challenge, by column
 
     @property
     def depends(self) -> frozenset[Source]:
@@ -92,7 +98,8 @@ class Layer:
             if allowed < denied:
                 return Ruling(Decision.ALLOW, Rule(self.file, rows[allowed].line))
         if denied < end:
-            return Ruling(Decision.DENY, Rule(self.file, rows[denied].line))
+            row = rows[denied]
+            return Ruling(Decision.DENY, Rule(self.file, row.line), row.values)
         return SILENCE if effect.needs_allow else Ruling(effect.otherwise)
 
     def covers(self, facts: Facts) -> bool:

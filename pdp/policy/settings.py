@@ -10,6 +10,7 @@ from pdp.errors import Problem
 from pdp.policy.matcher.functions import compile_key_match2
 from pdp.policy.matcher.regex import pattern_code
 
+Refusal = Literal["guard_denied", "insufficient_scope", "step_up_required"]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
@@ -21,6 +22,7 @@ class LayerSettings(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     policy: str
     section: Literal["", "2", "3", "4"] = ""  # "2" judges by r2, p2, e2 and m2
+    reason: Refusal = "guard_denied"  # what a guard's refusal is called, and answered with
     request: dict[str, str] = {}  # templates of request tokens; others have defaults
     # Casbin's matching functions, by role definition: what programs set there in code.
     role_matching: dict[str, str] = {}

@@ -5,10 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pdp.errors import Problem, Severity
 from pdp.gently import take_apart
-from pdp.model import ANONYMOUS_ID, Identity, Query
+from pdp.model import (
+    ANONYMOUS_ID,
+    INVALID,
+    NO_PROPERTIES,
+    Identity,
+    Method,
+    Query,
+    Reason,
+    Rejected,
+    rejected,
+)
 from pdp.policy.build import build_layer
 from pdp.policy.checks import deep_checks
 from pdp.policy.entities import FILE as ENTITIES
@@ -26,6 +37,8 @@ from pdp.policy.shape import LayerText, read_shape
 from pdp.policy.text import decode_text, read_model, read_policy
 
 Files = Mapping[str, bytes]
+
+_STEP_UP: Final = Reason.STEP_UP_REQUIRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +63,7 @@ class Snapshot:
     early_guards: tuple[Layer, ...]  # judged before anybody is authenticated
     late_guards: tuple[Layer, ...]  # need to know the subject
     grants: tuple[Layer, ...]
+    step_ups: tuple[Layer, ...]  # guards that want a stronger login, of whom all else allows
     role_layers: tuple[Layer, ...]  # of all of them, those that ask for roles of the subject
     entities: Entities
     concealment: ConcealmentSettings
@@ -60,7 +74,7 @@ class Snapshot:
     @property
     def layers(self) -> tuple[Layer, ...]:
         """All layers, guards first."""
-        return (*self.early_guards, *self.late_guards, *self.grants)
+        return (*self.early_guards, *self.late_guards, *self.grants, *self.step_ups)
 
     def facts(self, query: Query, identity: Identity, now: float) -> Facts:
         """What is known when `identity` asks `query` at `now`, in Unix seconds."""
@@ -81,6 +95,16 @@ class Snapshot:
         for layer in self.role_layers:
             held |= layer.roles(facts)
         return tuple(sorted(held)) if held else ()
+
+    def refuses(self, identity: Identity, facts: Facts) -> Rejected | None:
+        """Why nobody may go by this identity, however good its credential; None if one may."""
+        if identity.method is Method.NONE:
+            return None
+        if self.entities.get((identity.type, identity.id), NO_PROPERTIES).get("disabled", False):
+            return rejected(identity, Reason.ACCOUNT_DISABLED)
+        if identity.authenticated and self.names_a_role(identity, facts):
+            return rejected(identity, INVALID[identity.method])
+        return None
 
     def names_a_role(self, identity: Identity, facts: Facts) -> bool:
         """Whether an authenticated id could be taken for a role, or for `anonymous`."""
@@ -116,7 +140,10 @@ def build_snapshot(
     snapshot = Snapshot(
         revision=revision(files),
         early_guards=tuple(g for g in guards if Source.SUBJECT not in g.depends),
-        late_guards=tuple(g for g in guards if Source.SUBJECT in g.depends),
+        late_guards=tuple(
+            g for g in guards if Source.SUBJECT in g.depends and g.reason is not _STEP_UP
+        ),
+        step_ups=tuple(g for g in guards if g.reason is _STEP_UP),
         grants=tuple(layer for layer in layers if layer.kind == "grant"),
         role_layers=tuple(layer for layer in layers if layer.subject_roles),
         entities=entities,

@@ -1,4 +1,4 @@
-"""What is settled before a credential is looked at: how it travelled, and CORS preflights."""
+"""What is settled before a credential is looked at: how often, by what way, and preflights."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 from pdp.model import ANONYMOUS, Credentials, Outcome, Query, Reason, Verdict
 from pdp.pipeline import Question, decide
 from pdp.policy.snapshot import Snapshot
+from pdp.runtime.limits import Limits
 
 _IN_THE_CLEAR: Final = "a credential came over plain http"
 
@@ -15,6 +16,16 @@ _IN_THE_CLEAR: Final = "a credential came over plain http"
 def in_the_clear(query: Query) -> bool:
     """Whether the asker says that the question came by anything but https."""
     return bool(query.context.get("scheme", "https") != "https")
+
+
+def throttle(query: Query, limits: Limits, snapshot: Snapshot) -> Verdict | None:
+    """The refusal of one request too many from an address, for whatever resource; counts it."""
+    address = query.context.get("ip")
+    wait = limits.address_exceeded(address) if isinstance(address, str) else None
+    if wait is None:
+        return None
+    revision = snapshot.revision
+    return Verdict(Outcome.THROTTLED, Reason.THROTTLED, revision=revision, retry_after=wait)
 
 
 def refuse_credential(credentials: Credentials, snapshot: Snapshot) -> Verdict | None:

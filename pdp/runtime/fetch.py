@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,82 +17,88 @@ import aiohttp
 
 from pdp.identity.jwks import ring_from_jwks
 from pdp.identity.keys import KeyRing
+from pdp.runtime.discovery import Discovery
+from pdp.runtime.http_client import Failed, FetchBounds, Received, get, http_session
 
 log = logging.getLogger("pdp.jwks")
 
-_OK: Final = 200
-_CHUNK: Final = 65_536
-_HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity"}
-_FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+REFRESH_LEAST: Final = 30.0  # seconds, whatever an answer's `max-age` says
+REFRESH_MOST: Final = 300.0  # so is a withdrawn key refused within five minutes
+_KEEPS_FAILING: Final = 2
+_MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?([0-9]{1,10})(?![0-9])", re.IGNORECASE)
 _RANDOM: Final = random.SystemRandom()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchBounds:
-    """What a fetch may cost, in seconds and bytes."""
-
-    timeout: float = 5.0
-    size: int = 1_048_576
-    retry_first: float = 1.0
-    retry_most: float = 60.0
-    refetch_interval: float = 30.0
-    refetch_wait: float = 0.5  # below `authentication_seconds`: an unknown key is a 401
 
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """For readiness: whether there are keys, how old they are, failures since they came."""
+    """How fetched keys are: what serves, since when, and what went wrong since."""
 
     loaded: bool
-    age_seconds: float | None
-    failures: int
+    keys: int
+    age_seconds: float | None  # of the last good set, which may serve no longer
+    failures: int  # since that came
+    problem: str | None  # the kind of the last one; quotes nothing
+    stale: bool  # serves, though older than it should get
 
 
 class JwksSource:
     """A KeySource that fetches a JWKS; the last good set serves until another one arrives.
 
-    A set without any usable key withdraws all keys: there is nothing left to decide with.
+    `url` None: where it is, is discovered. `refresh_seconds` None: the answers say how often.
+    A set without any usable key withdraws all keys: there is nothing left to decide with. One
+    that is older than `stale_max_seconds` counts as if it had never been loaded.
     """
 
     def __init__(
         self,
         issuer: str,
-        url: str,
-        refresh_seconds: float,
+        url: str | None,
+        refresh_seconds: float | None = None,
         *,
+        stale_max_seconds: float = 86_400.0,
         bounds: FetchBounds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.issuer = issuer
+        self.results: Counter[str] = Counter(ok=0)  # how fetches ended, for metrics
         self._url = url
         self._refresh_seconds = refresh_seconds
+        self._stale_max = stale_max_seconds
         self._bounds = bounds or FetchBounds()
         self._clock = clock
+        self._discovery = Discovery(issuer, self._bounds.size, clock)
+        self._interval = self._interval_after(None)
         self._ring: KeyRing | None = None
         self._loaded_at: float | None = None
+        self._good_until = -math.inf
         self._refetched_at: float | None = None
         self._failures = 0
+        self._problem: str | None = None
+        self._failed = asyncio.Event()
         self._session: aiohttp.ClientSession | None = None
         self._runner: asyncio.Task[None] | None = None
         self._flight: asyncio.Task[None] | None = None
 
     def current(self) -> KeyRing | None:
-        """The last good keys, without waiting; None if there are none."""
-        return self._ring
+        """The last good keys, without waiting; None if there are none, or only ones too old."""
+        return self._ring if self._clock() < self._good_until else None
 
     def state(self) -> SourceState:
         """How the keys are, without waiting."""
-        age = None if self._loaded_at is None else self._clock() - self._loaded_at
-        return SourceState(self._ring is not None, age, self._failures)
+        ring, at = self.current(), self._loaded_at
+        age = None if at is None else self._clock() - at
+        return SourceState(
+            loaded=ring is not None,
+            keys=0 if ring is None else len(ring.keys),
+            age_seconds=age,
+            failures=self._failures,
+            problem=self._problem,
+            stale=ring is not None and age is not None and age > self._interval,
+        )
 
     async def start(self) -> None:
         """Begin to fetch, at once and then regularly; does not wait for the first keys."""
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self._bounds.timeout),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=_HEADERS,
-            auto_decompress=False,
-        )
+        self._session = http_session(self._bounds.timeout)
         self._runner = asyncio.create_task(self._run(self._session))
 
     async def stop(self) -> None:
@@ -132,7 +141,17 @@ class JwksSource:
     async def _run(self, session: aiohttp.ClientSession) -> None:
         while True:
             await asyncio.wait({self._fetch_once(session)})
-            await asyncio.sleep(self._pause())
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait until the next fetch is due, which is sooner if one in between fails."""
+        self._failed.clear()
+        try:
+            async with asyncio.timeout(self._pause()):
+                await self._failed.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(self._pause())
 
     def _pause(self) -> float:
         """Seconds until the next fetch.
@@ -140,41 +159,74 @@ class JwksSource:
         Jitter only shortens, so that a withdrawn key is gone within the refresh time.
         """
         if not self._failures:
-            return self._refresh_seconds * _RANDOM.uniform(0.8, 0.95)
+            return self._interval * _RANDOM.uniform(0.8, 0.95)
         bounds = self._bounds
         backed_off = bounds.retry_first * 2.0 ** min(self._failures - 1, 16)
-        return min(backed_off, bounds.retry_most, self._refresh_seconds)
+        return min(backed_off, bounds.retry_most, self._interval)
+
+    def _interval_after(self, received: Received | None) -> float:
+        """How old keys may get; always fetched twice, at least, before they count no more."""
+        wanted = self._refresh_seconds
+        if wanted is None:
+            stated = max_age(received.cache_control) if received else None
+            wanted = REFRESH_MOST if stated is None else stated
+            wanted = min(max(wanted, REFRESH_LEAST), REFRESH_MOST)
+        return min(wanted, self._stale_max / 2)
 
     async def _fetch(self, session: aiohttp.ClientSession) -> None:
         try:
-            ring = await asyncio.to_thread(ring_from_jwks, await self._download(session))
-            self._take(ring)
-        except _FAILURES as error:  # the last good keys go on serving
-            self._failures += 1
-            facts = {
-                "issuer": self.issuer,
-                "failures": self._failures,
-                "problem": type(error).__name__,
-                "detail": str(error) if type(error) is ValueError else "",
-            }
-            log.warning("jwks_fetch_failed", extra={"facts": facts})
+            received = await get(session, await self._locate(session), self._bounds.size)
+            ring = await asyncio.to_thread(_ring, received.body)
+            self._take(ring, received)
+        except Failed as failure:
+            self._fail(failure)
+        except Exception as error:  # noqa: BLE001 - a bug keeps the last good keys, and is told
+            self._fail(Failed("internal_error", type(error).__name__))
 
-    async def _download(self, session: aiohttp.ClientSession) -> bytes:
-        data = bytearray()
-        async with session.get(self._url, allow_redirects=False) as response:
-            if response.status != _OK:
-                raise ValueError(f"status {response.status}")
-            async for chunk in response.content.iter_chunked(_CHUNK):
-                data += chunk
-                if len(data) > self._bounds.size:
-                    raise ValueError(f"more than {self._bounds.size} bytes")
-        return bytes(data)
+    async def _locate(self, session: aiohttp.ClientSession) -> str:
+        if self._url is not None:
+            return self._url
+        doubted = self._failures >= _KEEPS_FAILING
+        return await self._discovery.jwks_url(session, doubted=doubted)
 
-    def _take(self, ring: KeyRing) -> None:
-        before, self._ring = self._ring, ring if ring.keys else None
+    def _fail(self, failure: Failed) -> None:
+        """Remember a failure; the last good keys go on serving."""
+        self._failures += 1
+        self._problem = failure.kind
+        self.results[failure.kind] += 1
+        self._failed.set()
+        facts = {
+            "issuer": self.issuer,
+            "failures": self._failures,
+            "problem": failure.kind,
+            "detail": failure.detail,
+            "serving": self.current() is not None,
+        }
+        log.warning("jwks_fetch_failed", extra={"facts": facts})
+
+    def _take(self, ring: KeyRing, received: Received) -> None:
+        before, self._ring = self.current(), ring if ring.keys else None
         if not ring.keys:
-            raise ValueError("no usable key in the set")
-        self._loaded_at, self._failures = self._clock(), 0
+            raise Failed("no_usable_key")
+        self._loaded_at = self._clock()
+        self._good_until = self._loaded_at + self._stale_max
+        self._failures = 0
+        self._interval = self._interval_after(received)
+        found = self._discovery.problem  # where the keys are could not be confirmed
+        self._problem = None if found is None else found.kind
+        self.results.update(["ok", *([] if found is None else [found.kind])])
         if before is None or before.version != ring.version:
             facts = {"issuer": self.issuer, "keys": len(ring.keys)}
             log.info("jwks_loaded", extra={"facts": facts})
+
+
+def _ring(body: bytes) -> KeyRing:
+    try:
+        return ring_from_jwks(body)
+    except ValueError as error:
+        raise Failed("garbage", str(error)) from None
+
+
+def max_age(cache_control: str) -> float | None:
+    """The least `max-age` of a `Cache-Control`, in seconds; None if it states none."""
+    return min(map(float, _MAX_AGE.findall(cache_control)), default=None)

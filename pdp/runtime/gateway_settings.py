@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 from typing import Final
 
 from pdp.errors import Problem
-from pdp.identity.issuer import is_jmespath
+from pdp.identity.issuer_checks import is_jmespath
 from pdp.runtime.settings import ServerSettings
 
 Mistakes = Iterator[tuple[str, str, str]]  # code, message and help

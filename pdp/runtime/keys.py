@@ -84,7 +84,7 @@ def key_sources(
     directory: Path,
     environment: Mapping[str, str] = os.environ,
 ) -> tuple[dict[str, KeySource], list[Problem]]:
-    """A source of keys for every issuer, by its name, and everything wrong with key files.
+    """A source of keys for every issuer that has keys, by name, and all that is wrong with files.
 
     `file` names the configuration in problems, `directory` is where it stands. The JwksSources
     among the sources are not started, the FileKeys not watched.
@@ -92,9 +92,14 @@ def key_sources(
     sources: dict[str, KeySource] = {}
     problems: list[Problem] = []
     for index, issuer in enumerate(settings.issuers):
-        if issuer.jwks_url is not None:
+        if issuer.introspected:
+            continue
+        if issuer.jwks_url is not None or issuer.discovered:
             sources[issuer.issuer] = JwksSource(
-                issuer.issuer, issuer.jwks_url, issuer.jwks_refresh_seconds
+                issuer.issuer,
+                issuer.jwks_url,
+                issuer.jwks_refresh_seconds,
+                stale_max_seconds=issuer.jwks_stale_max_seconds,
             )
             continue
         key = f"authentication.issuers[{index}]"
@@ -117,7 +122,7 @@ def load_ring(
 ) -> tuple[KeyRing | None, list[Problem]]:
     """The keys that an issuer's one file or variable holds; problems quote none of it.
 
-    None without a problem for `jwks_url`, and where `check` has already said what is wrong.
+    None without a problem for fetched keys, and where `check` has already said what is wrong.
     """
     given = issuer.key_sources
     if len(given) != 1 or given[0] not in _READERS:

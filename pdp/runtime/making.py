@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pdp.errors import Problem
+from pdp.identity.revocation import FILE as REVOCATIONS
 from pdp.identity.settings import AuthenticationSettings, role_names
 from pdp.policy.settings import PolicySettings
 from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot, revision
@@ -16,12 +17,14 @@ Known = tuple[Snapshot, Iterable[Problem]]  # with the warnings of its files
 
 
 def policy_files(
-    directory: Path, settings: PolicySettings
+    directory: Path, settings: PolicySettings, authentication: AuthenticationSettings
 ) -> tuple[dict[str, bytes], list[Problem]]:
     """All files that a snapshot is made of, read once."""
     names = [name for layer in settings.layers for name in (layer.model, layer.policy)]
     own = [SETTINGS] if (directory / SETTINGS).exists() else []
-    return read_policy(directory, own + names)
+    credentials = (authentication.api_keys, authentication.basic)
+    apart = [REVOCATIONS, *(section.file for section in credentials if section)]
+    return read_policy(directory, own + names, apart)
 
 
 def make_snapshot(

@@ -15,12 +15,18 @@ from pdp.errors import DeadlineExceeded, Problem, RequestError, Unavailable
 from pdp.model import Credentials, Identity, Outcome, Query, Reason, Rejected, Verdict
 from pdp.pipeline import decide, judge
 from pdp.policy.snapshot import Snapshot
-from pdp.runtime.admission import in_the_clear, preflight, refuse_credential, without_cookie
-from pdp.runtime.fetch import JwksSource
+from pdp.runtime.admission import (
+    in_the_clear,
+    preflight,
+    refuse_credential,
+    throttle,
+    without_cookie,
+)
+from pdp.runtime.beside import watch
 from pdp.runtime.ids import decision_id
 from pdp.runtime.load import Loaded
+from pdp.runtime.means import start, stop
 from pdp.runtime.metrics import Metrics
-from pdp.runtime.revocations import RevocationFile, Watch
 
 log = logging.getLogger("pdp.service")
 decisions = logging.getLogger("pdp.decision")
@@ -45,19 +51,7 @@ class Service:
         self.stale: tuple[Problem, ...] = ()  # why what stands in the directory is not live
         self.metrics = Metrics()
         self.metrics.policy_loaded(time.time())
-        expected = loaded.revocations is not None
-        revocations = RevocationFile(loaded.directory, self.authenticator, expected=expected)
-        self.watch = Watch(revocations, loaded.sources, self.authenticator, self.metrics.registry)
-
-    @property
-    def revocation_problems(self) -> tuple[Problem, ...]:
-        """Why not all that stands in `revoked.csv` is live, and nothing else."""
-        return self.watch.revocation_problems
-
-    @property
-    def key_problems(self) -> tuple[Problem, ...]:
-        """Why the keys that stand in files are not those that serve."""
-        return self.watch.key_problems
+        self.watch = watch(loaded.directory, loaded.beside, self.metrics.registry)
 
     def activate(self, snapshot: Snapshot, now: float) -> None:
         """Make `snapshot` live: one assignment, which requests under way do not see."""
@@ -72,17 +66,12 @@ class Service:
     async def start(self) -> None:
         """Begin to fetch keys and to follow files in the background."""
         self.watch.start()
-        for source in self._fetched():
-            await source.start()
+        await start(self.loaded.beside.equipment)
 
     async def stop(self) -> None:
         """End what runs in the background."""
         await self.watch.stop()
-        for source in self._fetched():
-            await source.stop()
-
-    def _fetched(self) -> list[JwksSource]:
-        return [s for s in self.loaded.sources.values() if isinstance(s, JwksSource)]
+        await stop(self.loaded.beside.equipment)
 
     async def judge(
         self,
@@ -102,12 +91,16 @@ class Service:
     async def _judge(
         self, query: Query, credentials: Credentials, snapshot: Snapshot, seconds: float | None
     ) -> Verdict:
+        throttled = throttle(query, self.loaded.beside.limits, snapshot)
+        if throttled is not None:
+            return throttled
         if self.loaded.server.require_https and in_the_clear(query):
             refusal = refuse_credential(credentials, snapshot)
             if refusal is not None:
                 return refusal
             credentials = without_cookie(credentials)
-        authenticate = partial(self.authenticate, seconds=seconds)
+        address = query.context.get("ip")
+        authenticate = partial(self.authenticate, address=address, seconds=seconds)
         return await judge(query, credentials, authenticate, snapshot, time.time())
 
     async def preflight(self, query: Query, snapshot: Snapshot, surface: str) -> Decision:
@@ -144,15 +137,26 @@ class Service:
         return decision
 
     async def authenticate(
-        self, credentials: Credentials, now: float, seconds: float | None = None
+        self,
+        credentials: Credentials,
+        now: float,
+        address: str | None = None,
+        seconds: float | None = None,
     ) -> Identity | Rejected:
-        """Who presented these credentials; Unavailable if that cannot be found out in time."""
+        """Who presented these credentials, if not too often by now.
+
+        Unavailable if that cannot be found out in time.
+        """
         longest = self.loaded.server.authentication_seconds
         try:
             async with asyncio.timeout(longest if seconds is None else min(longest, seconds)):
-                return await self.authenticator.authenticate(credentials, now)
+                found = await self.authenticator.authenticate(credentials, now, address)
         except TimeoutError:
             raise DeadlineExceeded from None
+        if isinstance(found, Rejected):
+            return found
+        wait = self.loaded.beside.limits.identity_exceeded(found)
+        return found if wait is None else Rejected(Reason.THROTTLED, wait)
 
     async def _record(
         self, asked: Awaitable[Verdict], query: Query, snapshot: Snapshot, surface: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -38,6 +39,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     login_return_parameter: str = "return_to"
     login_return_hosts: tuple[str, ...] = ()  # to which another host's login page may return
     require_https: bool = False  # refuse credentials that came over plain http
+    country_header: str | None = None  # in which the gateway tells the client's country
+    country_database: str | None = None  # a MaxMind DB file that knows it; needs the extra `geo`
     activate: Literal["cases", "checked"] = "cases"  # what an edited policy must pass to go live
     max_body_bytes: Count = 1_048_576
     max_batch: Count = 1_000
@@ -126,7 +129,45 @@ def check_server(server: ServerSettings, file: str) -> list[Problem]:
             except ValueError as error:
                 message = f"`server.{key}`: `{pattern}` {error}"
                 problems.append(Problem(file, None, pattern_code(error), message))
+    return problems + _check_country(server, file)
+
+
+_HEADER: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+# Beginnings, each ended by a `-` or the end: headers that clients write, or that gateways fill
+# with something else.
+# fmt: off
+_NO_COUNTRY_HEADER: Final = (
+    "accept", "access-control", "authorization", "cache-control", "cf-connecting", "cf-ray",
+    "connection", "content", "cookie", "date", "dnt", "dpop", "expect", "forwarded", "from", "host",
+    "if", "keep-alive", "origin", "pragma", "priority", "proxy", "range", "referer", "remote",
+    "sec", "signature", "te", "traceparent", "tracestate", "trailer", "transfer", "true-client",
+    "upgrade", "user-agent", "via", "x-accel", "x-api", "x-auth", "x-authz", "x-client-ip",
+    "x-correlation", "x-csrf", "x-decision", "x-envoy", "x-forwarded", "x-http", "x-method",
+    "x-original", "x-real", "x-request", "x-requested", "x-rewrite", "x-scheme", "x-xsrf",
+)
+# fmt: on
+
+
+def _check_country(server: ServerSettings, file: str) -> list[Problem]:
+    problems = []
+    name = server.country_header
+    if name is not None and (not _HEADER.fullmatch(name) or _has_another_use(name, server)):
+        message = f"`server.country_header`: `{name}` cannot be a header with a country"
+        help_ = "the one that your CDN or gateway sets on every request, such as `CF-IPCountry`"
+        problems.append(Problem(file, None, "bad-country-header", message, help_))
+    if name is not None and server.country_database is not None:
+        message = "`server` has both `country_header` and `country_database`"
+        help_ = "keep the one that you trust: two sources would contradict each other"
+        problems.append(Problem(file, None, "two-country-sources", message, help_))
     return problems
+
+
+def _has_another_use(header: str, server: ServerSettings) -> bool:
+    name = header.lower()
+    identity = (server.subject_header, server.roles_header, *server.identity_headers)
+    return name in {other.lower() for other in identity} or f"{name}-".startswith(
+        tuple(f"{taken}-" for taken in _NO_COUNTRY_HEADER)
+    )
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

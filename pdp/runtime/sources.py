@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from pdp.errors import Problem
@@ -32,8 +32,13 @@ def read_file(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
         return None, [Problem(name, None, "unreadable-file", f"cannot be read: {error.strerror}")]
 
 
-def read_policy(directory: Path, names: Iterable[str]) -> tuple[dict[str, bytes], list[Problem]]:
-    """The named files below `directory`, and `entities.json` if there is one."""
+def read_policy(
+    directory: Path, names: Iterable[str], apart: Collection[str] = (REVOCATIONS,)
+) -> tuple[dict[str, bytes], list[Problem]]:
+    """The named files below `directory`, and `entities.json` if there is one.
+
+    Files `apart` are edited on their own, and never hold up a policy by a manifest.
+    """
     files: dict[str, bytes] = {}
     problems: list[Problem] = []
     # The manifest first: what changes while the rest is read does not match it.
@@ -52,7 +57,8 @@ def read_policy(directory: Path, names: Iterable[str]) -> tuple[dict[str, bytes]
         if data is not None:
             files[name] = data
     if manifest is not None:
-        problems += mismatches(directory, files, manifest)
+        listed = {name: digest for name, digest in manifest.items() if name not in apart}
+        problems += mismatches(directory, files, listed)
     if read_manifest(directory)[0] != manifest:
         changed = "changed while the policy was read"
         problems.append(Problem(MANIFEST, None, "manifest-mismatch", changed, "try again"))
@@ -79,15 +85,12 @@ def read_manifest(directory: Path) -> tuple[dict[str, str] | None, list[Problem]
 def mismatches(
     directory: Path, files: Mapping[str, bytes], manifest: Mapping[str, str]
 ) -> list[Problem]:
-    """Every policy file, and every file that is listed, that is not what the manifest says.
-
-    `revoked.csv` is edited on its own, and never held up by a manifest.
-    """
+    """Every policy file, and every file that is listed, that is not what the manifest says."""
     problems = []
     for name in dict.fromkeys([*files, *manifest]):
         data = files[name] if name in files else read_file(directory / name, name)[0]
         digest = None if data is None else hashlib.sha256(data).hexdigest()
-        if name != REVOCATIONS and (digest is None or manifest.get(name) != digest):
+        if digest is None or manifest.get(name) != digest:
             wrong = "is not what `policy.sha256` says" if name in manifest else "is not listed"
             help_ = f"once all is written: `sha256sum {' '.join(files)} > {MANIFEST}`"
             problems.append(Problem(name, None, "manifest-mismatch", wrong, help_))

@@ -64,7 +64,7 @@ class Admin:
         query = read_question(body, vouched=True, exempt=self._context.exempt)
         credentials, now = read_credentials(body), time.time()
         identity: Identity | Rejected = vouched_identity(query)
-        if credentials.presented:
+        if service.authenticator.finds(credentials):
             refuse_unjudged(service.authenticator)
             identity = await service.authenticate(credentials, now)
         return _json(explain(query, identity, service.snapshot, now))

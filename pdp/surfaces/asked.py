@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -27,6 +27,10 @@ class Headers(Protocol):
         ...
 
 
+# The country of an address, or of what header fields tell; None if it is not known.
+CountryOf = Callable[[str, Headers], str | None]
+
+
 class Told(NamedTuple):
     """One thing that a gateway tells, beside the name of the field where it stands."""
 
@@ -47,13 +51,15 @@ class Reading:
 
     `trusted` are the proxies whose X-Forwarded-For entries are skipped, `resource` is one of
     RESOURCE_TEMPLATES, `exempt` is as in `parse_target`. `needs_scheme`: some setting rests on
-    the scheme, so that also those conventions must tell it that do without.
+    the scheme, so that also those conventions must tell it that do without. Without `country`,
+    rules that ask for it fail closed.
     """
 
     trusted: Sequence[Network] = ()
     resource: str = "{path}"
     exempt: Exempt | None = None
     needs_scheme: bool = False
+    country: CountryOf | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,9 @@ def understand(
     if scheme is not None:
         context["scheme"] = _scheme(scheme)
     context.update(_facts(headers))
+    country = reading.country(address, headers) if reading.country else None
+    if country is not None:
+        context["country"] = country
     # The host first: it holds no brace, so nothing of a path is filled in twice.
     resource = reading.resource.replace("{host}", name).replace("{path}", path)
     query = Query(action, Entity(RESOURCE_TYPE, resource), context)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pdp.answer.challenges import Challenges, schemes
 from pdp.answer.identity_fields import IdentityFields
 from pdp.answer.profiles import Presentation, Profile, render
+from pdp.identity.settings import AuthenticationSettings
 from pdp.model import Answer, Verdict
 from pdp.runtime.callers import Caller
+from pdp.runtime.geo import Countries
 from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
 from pdp.runtime.settings import ServerSettings, parse_networks
 from pdp.surfaces.asked import Reading
 from pdp.surfaces.browser import Login, make_login
+from pdp.surfaces.country import country_source
 from pdp.surfaces.target import Exempt, exempting
 
 
@@ -60,7 +64,7 @@ class Context:
 
 def make_context(service: Service, reloader: Reloader) -> Context:
     """The context of a service's surfaces."""
-    server, authenticator = service.loaded.server, service.authenticator
+    server = service.loaded.server
     identity = IdentityFields(
         subject=server.subject_header,
         roles=server.roles_header,
@@ -70,14 +74,28 @@ def make_context(service: Service, reloader: Reloader) -> Context:
     return Context(
         service=service,
         reloader=reloader,
-        reading=_reading(server),
-        presentation=Presentation(authenticator.realm, authenticator.schemes, identity),
+        reading=_reading(server, service.loaded.beside.countries),
+        presentation=Presentation(_challenges(service.loaded.authentication), identity),
         preflight=exempting(server.preflight),
         login=make_login(server),
     )
 
 
-def _reading(server: ServerSettings) -> Reading:
+def _challenges(settings: AuthenticationSettings) -> Challenges:
+    return Challenges(
+        realm=settings.realm,
+        schemes=schemes(
+            bearer=settings.accepts("bearer"),
+            api_key=settings.api_keys is not None,
+            basic=settings.basic is not None,
+            cookie=settings.session.cookie if settings.session else None,
+        ),
+        resource_metadata=settings.resource_metadata,
+        on_403=settings.challenge_on_403,
+    )
+
+
+def _reading(server: ServerSettings, countries: Countries | None) -> Reading:
     # A login page elsewhere is told a whole URL to return to.
     elsewhere = server.login_url is not None and not server.login_url.startswith("/")
     return Reading(
@@ -85,6 +103,7 @@ def _reading(server: ServerSettings) -> Reading:
         resource=server.resource,
         exempt=exempting(server.exempt_targets),
         needs_scheme=server.require_https or elsewhere,
+        country=country_source(server, countries),
     )
 
 

@@ -64,7 +64,8 @@ async def answer(
         else:
             decision = await _judge(context, surface, asked, headers, credentials, seconds)
             login = _login(context, decision.verdict, asked, headers, credentials)
-            answered = context.render(decision.verdict, profile, accept, login=login)
+            told = decision.verdict.detail or None  # of a bad request only
+            answered = context.render(decision.verdict, profile, accept, told, login)
     except Exception as error:  # noqa: BLE001 - neither an allow nor a refusal: the gateway sees a 503
         return _fault(context, surface, profile, error, decision)
     return _signed(answered, decision.id)

@@ -87,7 +87,7 @@ class Native:
         try:
             query = read_question(body, vouched=vouches, exempt=self._context.exempt)
             credentials = read_credentials(body)
-            if credentials.presented:
+            if authenticator.finds(credentials):
                 refuse_unjudged(authenticator)
             elif query.subject:
                 refuse_unvouched(vouches=vouches)
@@ -97,7 +97,7 @@ class Native:
 
     async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:
         query, credentials = asked
-        if query.subject and not credentials.presented:
+        if query.subject and not self._service.authenticator.finds(credentials):
             return await self._service.decide(query, vouched_identity(query), snapshot, "native")
         return await self._service.judge(query, credentials, snapshot, "native")
 

@@ -39,12 +39,12 @@ def readyz(context: Context, *, admin: bool) -> Handler:
 
     async def handle(_request: web.BaseRequest) -> Answer:
         keys, ready = _key_states(context.service), is_ready(context.service)
+        watch = context.service.watch
         body = {
             "status": "ready" if ready else "not_ready",
             "policy_revision": context.service.snapshot.revision,
             "stale": [told(p) for p in context.service.stale],
-            "revocations_stale": [told(p) for p in context.service.revocation_problems],
-            "keys_stale": [told(p) for p in context.service.key_problems],
+            **{f"{kind}_stale": [*map(told, watch.problems(kind))] for kind in watch.kinds},
             "keys": keys,
         }
         return _json(200 if ready else 503, body)
@@ -70,7 +70,13 @@ def _key_state(source: Any) -> dict[str, Any]:
     if isinstance(source, JwksSource):
         state = source.state()
         age = None if state.age_seconds is None else round(state.age_seconds)
-        return {"loaded": state.loaded, "age_seconds": age, "failures": state.failures}
+        return {
+            "loaded": state.loaded,
+            "age_seconds": age,
+            "failures": state.failures,
+            "problem": state.problem,
+            "stale": state.stale,
+        }
     return {"loaded": True}
 
 

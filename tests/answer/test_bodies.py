@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pdp.answer.bodies import BODIES, MediaType, body, choose
-from pdp.model import STATUS, Outcome
+from pdp.model import STATUS, Outcome, Reason
 
 JSON, PROBLEM, HTML = MediaType
 BROWSER = (
@@ -127,7 +127,8 @@ def test_page_is_plain_and_self_contained(outcome: Outcome) -> None:
 
 
 def test_bodies_are_made_once_for_every_refusal_and_form() -> None:
-    assert set(BODIES) == {(outcome, media) for outcome in REFUSALS for media in MediaType}
+    told = (*REFUSALS, Reason.INSUFFICIENT_SCOPE)
+    assert set(BODIES) == {(outcome, media) for outcome in told for media in MediaType}
     assert body(Outcome.FORBIDDEN, HTML) is body(Outcome.FORBIDDEN, HTML)
 
 

@@ -5,8 +5,10 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pdp.answer.bodies import MediaType, body
+from pdp.answer.challenges import Challenges, schemes
 from pdp.answer.identity_fields import IdentityFields, field_text
 from pdp.answer.profiles import LOGIN_STATUS, STATUS_OF, Presentation, Profile, render
 from pdp.model import (
@@ -23,7 +25,7 @@ from pdp.model import (
 )
 
 PLAIN, NGINX, ENVOY = Profile
-PRESENTATION = Presentation("api", ("Bearer",), IdentityFields())
+PRESENTATION = Presentation(Challenges("api", schemes(bearer=True)), IdentityFields())
 ACCEPTS = (None, "application/json", "application/problem+json", "text/html")
 REFUSALS = [outcome for outcome in Outcome if outcome is not Outcome.ALLOW]
 REASON = {
@@ -213,7 +215,7 @@ def test_the_body_has_the_form_that_accept_prefers(
 @pytest.mark.parametrize("profile", Profile)
 @pytest.mark.parametrize("outcome", REFUSALS)
 def test_retry_after_is_given_where_waiting_helps(outcome: Outcome, profile: Profile) -> None:
-    got = answer(refused(outcome), profile=profile, retry_after=7)
+    got = answer(replace(refused(outcome), retry_after=7), profile=profile)
     helps = outcome in {Outcome.THROTTLED, Outcome.FAULT}
     assert dict(got.headers).get("Retry-After") == ("7" if helps else None)
     assert "Retry-After" not in names(answer(refused(outcome), profile=profile))
@@ -227,7 +229,7 @@ def test_concealed_and_unknown_are_the_same_bytes(profile: Profile, accept: str 
     )
     unknown = Verdict(Outcome.NOT_FOUND, Reason.RESOURCE_UNKNOWN)
     show = partial(answer, profile=profile, accept=accept)
-    assert show(concealed, retry_after=1, message="x") == show(unknown)
+    assert show(replace(concealed, retry_after=1), message="x") == show(unknown)
 
 
 @pytest.mark.parametrize("profile", Profile)

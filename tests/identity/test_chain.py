@@ -16,7 +16,7 @@ from minting import (
 )
 
 from pdp.errors import KeysUnavailable
-from pdp.identity.chain import Authenticator
+from pdp.identity.chain import Authenticator, Means
 from pdp.identity.keys import ring_from_secret
 from pdp.identity.settings import AuthenticationSettings
 from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
@@ -29,7 +29,7 @@ UNSUPPORTED = Rejected(Reason.SCHEME_UNSUPPORTED)
 
 def authenticator(source: CountingKeys | None = None, **section: Any) -> Authenticator:
     given = AuthenticationSettings(**({"issuers": (settings(),)} | section))
-    return Authenticator(given, {ISSUER: source or CountingKeys(default_ring())})
+    return Authenticator(given, Means({ISSUER: source or CountingKeys(default_ring())}))
 
 
 @pytest.mark.parametrize("end", ["\xff", "\x7f", "é"])
@@ -42,10 +42,10 @@ async def test_a_long_run_of_spaces_is_read_once(end: str) -> None:
 
 
 async def test_nothing_presented_is_anonymous() -> None:
-    chain = authenticator(realm="shop")
+    chain = authenticator()
     assert await chain.authenticate(Credentials(), NOW) is ANONYMOUS
     assert await chain.authenticate(Credentials(cookie="session=x"), NOW) is ANONYMOUS
-    assert (chain.realm, chain.schemes, chain.configured) == ("shop", ("Bearer",), True)
+    assert chain.configured
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def test_nothing_presented_is_anonymous() -> None:
     ],
 )
 async def test_without_issuers_no_credential_is_evaluated(credentials: Credentials) -> None:
-    chain = Authenticator(AuthenticationSettings(), {})
+    chain = Authenticator(AuthenticationSettings(), Means())
     assert not chain.configured
     assert await chain.authenticate(credentials, NOW) is ANONYMOUS
 
@@ -141,7 +141,9 @@ def two_issuers() -> Authenticator:
     )
     return Authenticator(
         AuthenticationSettings(issuers=(settings(), other)),
-        {ISSUER: CountingKeys(default_ring()), OTHER: CountingKeys(ring_from_secret(SECRET))},
+        Means(
+            {ISSUER: CountingKeys(default_ring()), OTHER: CountingKeys(ring_from_secret(SECRET))}
+        ),
     )
 
 
@@ -164,4 +166,4 @@ async def test_each_issuer_speaks_for_its_own_subjects() -> None:
 async def test_no_issuer_speaks_for_anothers_subjects(token: str) -> None:
     chain = two_issuers()
     assert await chain.authenticate(Credentials(token=token), NOW) == INVALID
-    assert len(chain.cache) == 0
+    assert len(chain.tokens.cache) == 0

@@ -161,3 +161,62 @@ def test_roles_are_filtered_then_prefixed(
 @pytest.mark.parametrize("value", [None, 7, "", "a\nb", ["acme"]])
 def test_a_domain_is_a_name_or_nothing(value: object) -> None:
     assert identified(claims(tenant=value), domain_claim="tenant").domain is None
+
+
+SCOPES: list[tuple[dict[str, object], list[str] | None]] = [
+    ({"scope": "read write dolphin"}, ["read", "write", "dolphin"]),
+    ({"scope": "read"}, ["read"]),
+    ({"scope": "  read   write "}, ["read", "write"]),
+    ({"scope": ""}, []),
+    ({"scope": "read\twrite\u00a0x"}, ["read\twrite\u00a0x"]),
+    ({"scope": ["read", "write"]}, ["read", "write"]),
+    ({"scope": ["read write"]}, ["read write"]),
+    ({"scope": []}, []),
+    ({"scp": "read write"}, ["read", "write"]),
+    ({"scp": ["read"]}, ["read"]),
+    ({"scope": "read", "scp": ["write"]}, ["read"]),
+    ({"scope": ["read", 1]}, None),
+    ({"scope": ["read", None]}, None),
+    ({"scope": [["read"]]}, None),
+    ({"scope": {"read": True}}, None),
+    ({"scope": 7}, None),
+    ({"scope": True}, None),
+    ({"scope": None}, None),
+    ({"scope": None, "scp": "write"}, None),
+    ({"scope": 7, "scp": "write"}, None),
+    ({"scp": {"read": True}}, None),
+    ({"scp": None}, None),
+    ({}, None),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), SCOPES)
+def test_policy_sees_scopes_as_a_list_of_strings_or_not_at_all(
+    given: dict[str, Any], expected: list[str] | None
+) -> None:
+    seen = identified(claims(**given)).claims
+    assert ("scope" in seen) == (expected is not None)
+    assert seen.get("scope") == expected
+
+
+def test_scopes_are_put_right_for_policy_and_not_for_whoever_gave_them() -> None:
+    given = claims(scope="read write")
+    identified(given)
+    assert given["scope"] == "read write"
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [("scope", ("read", "write")), ("scope[?@ == 'read']", ("read",)), ("scp", ())],
+)
+def test_roles_are_found_among_the_scopes_that_policy_sees(
+    expression: str, expected: tuple[str, ...]
+) -> None:
+    bounds = {"roles_claim": expression, "roles": ("read", "write", "ad")}
+    assert identified(claims(scope="read write admin"), **bounds).roles == expected
+
+
+def test_part_of_a_scope_is_no_role() -> None:
+    bounds = {"roles_claim": "contains(scope, 'admin') && 'boss'", "roles": ("boss",)}
+    assert identified(claims(scope="admin x"), **bounds).roles == ("boss",)
+    assert identified(claims(scope="not-admin"), **bounds).roles == ()

@@ -12,6 +12,7 @@ from minting import (
     PAYLOAD,
     claims,
     encoded,
+    judged_by,
     jwk,
     rsa_key,
     settings,
@@ -19,7 +20,7 @@ from minting import (
     static,
 )
 
-from pdp.identity.jwt import LONGEST_TOKEN, Issuer, verify
+from pdp.identity.jwt import LONGEST_TOKEN
 from pdp.identity.keys import KeySource
 from pdp.model import Identity, Reason, Rejected
 
@@ -29,8 +30,7 @@ INVALID = Rejected(Reason.TOKEN_INVALID)
 async def judged(
     token: str, source: KeySource | None = None, **changed: Any
 ) -> Identity | Rejected:
-    issuer = Issuer(settings(**changed), source or static())
-    return await verify(token, {ISSUER: issuer}, NOW)
+    return await judged_by(settings(**changed), source or static(), token, NOW)
 
 
 @pytest.mark.parametrize(
@@ -181,5 +181,4 @@ async def test_pyjwt_is_not_asked_for_the_time() -> None:
     token = sign(claims(exp=1))
     with pytest.raises(pyjwt.ExpiredSignatureError):
         pyjwt.decode(token, rsa_key().public_key(), ["RS256"], audience="api")
-    issuer = Issuer(settings(), static())
-    assert isinstance(await verify(token, {ISSUER: issuer}, 0), Identity)
+    assert isinstance(await judged_by(settings(), static(), token, 0), Identity)

@@ -7,13 +7,13 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import HMACAlgorithm
 from minting import (
-    ISSUER,
     NOW,
     SECRET,
     CountingKeys,
     b64,
     default_ring,
     encoded,
+    judged_by,
     jwk,
     jwks,
     pem,
@@ -27,7 +27,6 @@ from minting import (
 from pdp.errors import KeysUnavailable
 from pdp.identity.algorithms import ALGORITHMS, HMAC
 from pdp.identity.jwks import ring_from_jwks
-from pdp.identity.jwt import Issuer, verify
 from pdp.identity.keys import KeySource, StaticKeys, ring_from_public_key, ring_from_secret
 from pdp.model import Identity, Reason, Rejected
 
@@ -37,8 +36,7 @@ INVALID = Rejected(Reason.TOKEN_INVALID)
 async def judged(
     token: str, source: KeySource | None = None, **changed: Any
 ) -> Identity | Rejected:
-    issuer = Issuer(settings(**changed), source or static())
-    return await verify(token, {ISSUER: issuer}, NOW)
+    return await judged_by(settings(**changed), source or static(), token, NOW)
 
 
 GOOD = sign()

@@ -7,6 +7,7 @@ from minting import settings
 
 from pdp.config import decode
 from pdp.errors import Severity
+from pdp.identity.issuer_checks import mistakes, several_introspections
 from pdp.identity.settings import AuthenticationSettings, IssuerSettings, check, role_names
 
 
@@ -38,7 +39,7 @@ def test_the_example_of_the_contract_is_fine() -> None:
     section, problems = decode(AuthenticationSettings, table, "pdp.toml", "authentication")
     assert problems == []
     assert section is not None
-    assert section.issuers[0].jwks_refresh_seconds == 300
+    assert section.issuers[0].jwks_refresh_seconds is None
     assert check(section, "pdp.toml") == []
 
 
@@ -50,6 +51,12 @@ def test_the_example_of_the_contract_is_fine() -> None:
         {"leeway_seconds": float("nan")},
         {"jwks_refresh_seconds": 0},
         {"jwks_refresh_seconds": 1e9},
+        {"jwks_stale_max_seconds": 59},
+        {"jwks_stale_max_seconds": 30 * 86_400 + 1},
+        {"introspection_cache_seconds": -1},
+        {"introspection_cache_seconds": 3601},
+        {"accepts": ["basic"]},
+        {"accepts": "bearer"},
         {"audiences": "api"},
     ],
 )
@@ -60,8 +67,24 @@ def test_bounds_hold_at_decoding(wrong: dict[str, Any]) -> None:
     assert [p.code for p in problems] == ["wrong-type"]
 
 
+ASKS: dict[str, Any] = {
+    "jwks_file": None,
+    "audiences": (),
+    "algorithms": (),
+    "introspection_url": "https://idp.example.com/introspect",
+    "client_id": "pdp",
+    "client_secret_file": "client-secret",
+}
+FOUND: dict[str, Any] = {"jwks_file": None}  # by discovery
+
 FINE: list[dict[str, Any]] = [
     {},
+    ASKS,
+    {**ASKS, "client_secret_file": None, "client_secret_env": "SECRET", "accepts": ("bearer",)},
+    {**ASKS, "issuer": "no URL", "audiences": ("api",)},
+    FOUND,
+    {**FOUND, "issuer": "https://idp.example.com/realms/a"},
+    {**FOUND, "issuer": "http://127.0.0.1:8080"},
     {"jwks_file": None, "jwks_url": "http://127.0.0.1:8080/jwks"},
     {"jwks_file": None, "jwks_url": "http://localhost/jwks"},
     {"jwks_file": None, "jwks_url": "http://[::1]/jwks"},
@@ -79,7 +102,24 @@ def test_what_is_fine_is_no_problem(changed: dict[str, Any]) -> None:
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"issuer": ""}, "empty-value", ".issuer`"),
-    ({"jwks_file": None}, "no-key-source", "issuers[0]` names no keys"),
+    ({"accepts": ()}, "empty-value", ".accepts`"),
+    ({**FOUND, "issuer": "idp"}, "no-key-source", "issuers[0]` names no keys"),
+    ({**FOUND, "issuer": "http://idp.example.com/"}, "no-key-source", "issuers[0]` names no keys"),
+    ({**FOUND, "issuer": "https://u:p@idp.example.com/"}, "no-key-source", "issuers[0]`"),
+    ({**FOUND, "issuer": "https://idp.example.com/?a=b"}, "no-key-source", "issuers[0]`"),
+    ({**FOUND, "issuer": "https://idp.example.com/#a"}, "no-key-source", "issuers[0]`"),
+    ({**FOUND, "algorithms": ("HS256",)}, "wrong-key-source", ".issuer` does not fit"),
+    ({**ASKS, "jwks_file": "k"}, "several-key-sources", "`jwks_file`, `introspection_url`"),
+    ({**ASKS, "introspection_url": "http://h/"}, "bad-introspection-url", ".introspection_url`"),
+    ({**ASKS, "introspection_url": "https://u@h/"}, "bad-introspection-url", ".introspection_url`"),
+    ({**ASKS, "audiences": ("",)}, "no-audience", ".audiences`"),
+    ({**ASKS, "client_id": None}, "no-client-id", ".introspection_url`"),
+    ({**ASKS, "client_id": ""}, "no-client-id", ".introspection_url`"),
+    ({**ASKS, "client_secret_file": None}, "no-client-secret", ".introspection_url`"),
+    ({**ASKS, "client_secret_file": ""}, "no-client-secret", ".introspection_url`"),
+    ({**ASKS, "client_secret_env": "S"}, "several-client-secrets", ".introspection_url`"),
+    ({"client_id": "pdp"}, "client-unused", "issuers[0]` names a client"),
+    ({"client_secret_env": "S"}, "client-unused", "issuers[0]` names a client"),
     ({"public_key_file": "p.pem"}, "several-key-sources", "`jwks_file`, `public_key_file`"),
     ({"audiences": ()}, "no-audience", ".audiences`"),
     ({"audiences": ("api", "")}, "no-audience", ".audiences`"),
@@ -138,8 +178,37 @@ def test_issuers_differ_in_name_and_prefix() -> None:
 
 
 def test_all_mistakes_are_told_at_once() -> None:
-    codes = [c for c, _ in found(settings(jwks_file=None, audiences=(), algorithms=()), realm='"')]
+    bare = IssuerSettings(issuer="idp")
+    codes = [code for code, _ in found(bare, realm='"')]
     assert codes == ["bad-realm", "no-key-source", "no-audience", "no-algorithm"]
+
+
+@pytest.mark.parametrize("listed", [IssuerSettings(issuer="i"), settings(jwks_file=None)])
+def test_the_help_of_an_issuer_without_keys_names_discovery(listed: IssuerSettings) -> None:
+    helps = [m.help for m in mistakes(listed, "x") if m.code == "no-key-source"]
+    assert all("discovery" in help_ for help_ in helps)
+    assert len(helps) == (listed.issuer == "i")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kinds"),
+    [
+        (("bearer", "cookie"), ("bearer", "cookie"), ["bearer", "cookie"]),
+        (("bearer",), ("bearer", "cookie"), ["bearer"]),
+        (("bearer",), ("cookie",), []),
+    ],
+)
+def test_one_endpoint_at_most_judges_each_kind(
+    first: tuple[Any, ...], second: tuple[Any, ...], kinds: list[str]
+) -> None:
+    asked = [
+        settings(**ASKS, accepts=accepts, issuer=name)
+        for name, accepts in (("a", first), ("b", second))
+    ]
+    problems = list(several_introspections([settings(), *asked]))
+    assert [p.code for p in problems] == ["several-introspections"] * len(kinds)
+    for problem, kind in zip(problems, kinds, strict=True):
+        assert f"`a`, `b` all introspect `{kind}`" in problem.message
 
 
 def test_the_nearest_algorithm_is_suggested() -> None:

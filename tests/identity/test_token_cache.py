@@ -15,10 +15,11 @@ from minting import (
     sign,
 )
 
-from pdp.identity.chain import Authenticator, TokenCache
+from pdp.identity.chain import Authenticator, Means
 from pdp.identity.jwks import ring_from_jwks
 from pdp.identity.keys import KeyRing
 from pdp.identity.settings import AuthenticationSettings
+from pdp.identity.tokens import TokenCache, Verified, digest
 from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
 
 GOOD = sign()
@@ -27,7 +28,7 @@ INVALID = Rejected(Reason.TOKEN_INVALID)
 
 def authenticator(source: CountingKeys | None = None, **section: Any) -> Authenticator:
     given = AuthenticationSettings(**({"issuers": (settings(),)} | section))
-    return Authenticator(given, {ISSUER: source or CountingKeys(default_ring())})
+    return Authenticator(given, Means({ISSUER: source or CountingKeys(default_ring())}))
 
 
 NEW_RING = ring_from_jwks(jwks(jwk(rsa_key(), kid="k1"), jwk(rsa_key(2048, 1), kid="k2")))
@@ -85,7 +86,7 @@ async def test_refused_tokens_are_not_kept() -> None:
     asked = Caching()
     for token in ("a.b.c", sign(claims(exp=1)), sign(key=rsa_key(2048, 1))):
         await asked.ask(token)
-    assert len(asked.chain.cache) == 0
+    assert len(asked.chain.tokens.cache) == 0
 
 
 async def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> None:
@@ -93,7 +94,7 @@ async def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> Non
     tokens = [sign(claims(sub=name)) for name in ("a", "b", "c")]
     for token in (tokens[0], tokens[1], tokens[0], tokens[2]):
         await asked.ask(token)
-    assert len(asked.chain.cache) == 2
+    assert len(asked.chain.tokens.cache) == 2
     assert (await asked.ask(tokens[0]))[1] == 1
     assert (await asked.ask(tokens[1]))[1] > 1
 
@@ -101,17 +102,19 @@ async def test_the_cache_is_bounded_and_forgets_the_least_recently_used() -> Non
 async def test_a_cache_of_size_zero_keeps_nothing() -> None:
     asked = Caching(token_cache_size=0)
     await asked.ask(GOOD)
-    assert len(asked.chain.cache) == 0
+    assert len(asked.chain.tokens.cache) == 0
     assert isinstance((await asked.ask(GOOD))[0], Identity)
 
 
-def test_the_cache_tells_configurations_and_keys_apart() -> None:
-    cache = TokenCache(9)
-    cache.put((b"t", "c1", ("r1",)), ANONYMOUS)
-    assert cache.get((b"t", "c1", ("r1",))) is ANONYMOUS
-    assert cache.get((b"t", "c2", ("r1",))) is None
-    assert cache.get((b"t", "c1", ("r2",))) is None
-    assert cache.get((b"u", "c1", ("r1",))) is None
+def test_the_cache_tells_tokens_and_ways_apart() -> None:
+    cache, keys = TokenCache(9), CountingKeys(default_ring())
+    found = Verified(ANONYMOUS, keys, default_ring())
+    cache.put(digest("bearer", "t"), found)
+    assert cache.get(digest("bearer", "t")) is found
+    assert cache.get(digest("bearer", "u")) is None
+    assert cache.get(digest("cookie", "t")) is None
+    keys.ring = NEW_RING
+    assert not found.current()
 
 
 async def test_an_unknown_kid_is_cached_under_the_keys_it_brought() -> None:

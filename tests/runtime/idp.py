@@ -1,47 +1,92 @@
-"""A real JWKS endpoint on loopback, and sources that ask it."""
+"""A real identity provider on loopback that can do all that goes wrong, and sources that ask it."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from pdp.runtime.fetch import FetchBounds, JwksSource
+from pdp.runtime.fetch import JwksSource
+from pdp.runtime.http_client import FetchBounds
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+ISSUER = "https://idp.example.com/"
+BOUNDS = FetchBounds(timeout=0.3, size=10_000, retry_first=0.02, refetch_wait=0.2)
+
+
+@functools.cache
+def private(kid: str) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
 
 def jwks(*kids: str) -> bytes:
-    made = {kid: ec.generate_private_key(ec.SECP256R1()).public_key() for kid in kids}
-    entries = [{**ECAlgorithm.to_jwk(key, as_dict=True), "kid": kid} for kid, key in made.items()]
+    entries = [
+        {**ECAlgorithm.to_jwk(private(kid).public_key(), as_dict=True), "kid": kid} for kid in kids
+    ]
     return json.dumps({"keys": entries}).encode()
 
 
+def token(kid: str, **changed: Any) -> str:
+    """A token signed with the key that `jwks(kid)` publishes, good for an hour."""
+    claims = {"iss": ISSUER, "aud": "api", "sub": "alice", "exp": time.time() + 3600, **changed}
+    return jwt.encode(claims, private(kid), "ES256", {"kid": kid})
+
+
 class Idp:
-    """A real JWKS endpoint whose answer can be changed; it counts what it is asked."""
+    """An identity provider whose answers can be changed; it counts what it is asked.
+
+    GET is answered by `at[path]`, or else by `answer`; POST by `post`.
+    """
 
     def __init__(self) -> None:
         self.answer: Handler = self.publish(jwks("a"))
-        self.asked = 0
+        self.at: dict[str, Handler] = {}
+        self.post: Handler = self.publish(b"", 404)
         self.paths: list[str] = []
+        self.posted: list[dict[str, str]] = []  # the forms
+        self.base = ""
         self.url = ""
+
+    @property
+    def asked(self) -> int:
+        return len(self.paths)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(self.paths)
 
     @staticmethod
     def publish(body: bytes, status: int = 200, **headers: str) -> Handler:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+
         async def answer(_: web.Request) -> web.StreamResponse:
-            return web.Response(body=body, status=status, headers=headers)
+            return web.Response(body=body, status=status, headers=named)
 
         return answer
 
+    def describe(self, path: str = "/.well-known/openid-configuration", **changed: Any) -> None:
+        """Publish metadata at `path`: those of `base`, with its `url`, unless `changed`."""
+        document = {"issuer": self.base, "jwks_uri": self.url, **changed}
+        self.at[path] = self.publish(json.dumps(document).encode())
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
         self.paths.append(request.path)
-        return await self.answer(request)
+        if request.method == "POST":
+            form = await request.post()
+            self.posted.append({name: str(value) for name, value in form.items()})
+            return await self.post(request)
+        return await self.at.get(request.path, self.answer)(request)
 
 
 @asynccontextmanager
@@ -49,13 +94,17 @@ async def serving() -> AsyncIterator[Idp]:
     made = Idp()
     app = web.Application()
     app.router.add_get("/{path:.*}", made.handle)
+    app.router.add_post("/{path:.*}", made.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks.json"
-    yield made
-    await runner.cleanup()
+    made.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    made.url = f"{made.base}/jwks.json"
+    try:
+        yield made
+    finally:
+        await runner.cleanup()
 
 
 class Clock:
@@ -66,17 +115,20 @@ class Clock:
         return self.now
 
 
+def source_of(
+    idp: Idp, refresh: float | None = 300, *, discover: bool = False, **options: Any
+) -> JwksSource:
+    """A source that is not started: by the provider's `url`, or by what it says of itself."""
+    given = {"bounds": BOUNDS, "clock": Clock(), **options}
+    issuer, url = (idp.base, None) if discover else (ISSUER, idp.url)
+    return JwksSource(issuer, url, refresh, **given)
+
+
 @asynccontextmanager
 async def running(
-    idp: Idp, refresh: float = 300, bounds: FetchBounds | None = None, clock: Clock | None = None
+    idp: Idp, refresh: float | None = 300, *, discover: bool = False, **options: Any
 ) -> AsyncIterator[JwksSource]:
-    source = JwksSource(
-        "https://idp.example.com/",
-        idp.url,
-        refresh,
-        bounds=bounds or FetchBounds(timeout=0.3, size=10_000, retry_first=0.02, refetch_wait=0.2),
-        clock=clock or Clock(),
-    )
+    source = source_of(idp, refresh, discover=discover, **options)
     await source.start()
     try:
         yield source
@@ -98,3 +150,52 @@ def kids(source: JwksSource) -> list[str | None]:
 async def hang(_: web.Request) -> web.StreamResponse:
     await asyncio.sleep(60)
     return web.Response()
+
+
+async def drip(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    while True:
+        await response.write(b" ")
+        await asyncio.sleep(0.02)
+
+
+async def cut(request: web.Request) -> web.StreamResponse:
+    """The head of an answer, and the end of the connection."""
+    response = web.StreamResponse(headers={"Content-Length": "999"})
+    await response.prepare(request)
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def half_closed(request: web.Request) -> web.StreamResponse:
+    """The head of an answer, after which nothing can follow, though the connection is up."""
+    response = web.StreamResponse(headers={"Content-Length": "999"})
+    await response.prepare(request)
+    assert request.transport is not None
+    request.transport.write_eof()
+    await asyncio.sleep(60)
+    return response
+
+
+def redirect_to(url: str) -> Handler:
+    async def redirect(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(url)
+
+    return redirect
+
+
+class Flood:
+    """64 MiB of white space; `written` is how many bytes of it somebody took."""
+
+    def __init__(self) -> None:
+        self.written = 0
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(1024):
+            await response.write(b" " * 65_536)
+            self.written += 65_536
+        return response

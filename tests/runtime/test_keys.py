@@ -130,10 +130,22 @@ def test_every_issuer_has_a_source(tmp_path: Path) -> None:
             settings(issuer="file", jwks_file="k"),
             settings(issuer="url", jwks_url="https://idp.example.com/jwks"),
             settings(issuer="bad", jwks_file="absent"),
+            settings(issuer="https://idp.example.com/"),
+            settings(issuer="asked", introspection_url="https://idp.example.com/introspect"),
         )
     )
     sources, (problem,) = key_sources(section, "pdp.toml", tmp_path, {})
     assert "issuers[2]" in problem.message
     assert isinstance(sources["file"], FileKeys)
     assert isinstance(sources["url"], JwksSource)
+    assert isinstance(sources["https://idp.example.com/"], JwksSource)
+    assert "asked" not in sources  # an endpoint judges its tokens
     assert [sources[n].current() is None for n in ("file", "url", "bad")] == [False, True, True]
+
+
+def test_settings_say_how_long_fetched_keys_serve() -> None:
+    fetched = settings(jwks_url="https://h/", jwks_stale_max_seconds=60, jwks_refresh_seconds=20)
+    sources, _ = key_sources(AuthenticationSettings(issuers=(fetched,)), "pdp.toml", Path(), {})
+    source = sources["i"]
+    assert isinstance(source, JwksSource)
+    assert (source._stale_max, source._interval) == (60, 20)

@@ -26,7 +26,7 @@ from pdp.model import Credentials, Identity, Rejected
 from pdp.runtime.fetch import JwksSource
 from pdp.runtime.keys import FileKeys
 from pdp.runtime.load import load
-from pdp.runtime.revocations import INTERVAL_SECONDS, Take, follow, signature
+from pdp.runtime.following import INTERVAL_SECONDS, Take, follow, signature
 
 LIVE_WITHIN = 2.0
 QUESTION: Mapping[str, Any] = {
@@ -157,7 +157,7 @@ async def test_what_was_revoked_before_the_start_is_revoked(policies: Path) -> N
         assert await gauge(server, "pdp_revocations") == 1
         await a_while()
         assert await status(server, token("alice")) == 401
-        assert server.service.revocation_problems == ()
+        assert server.service.watch.problems("revocations") == ()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_nothing_starts_with_what_is_no_file(policies: Path, make: Callable[[Pat
 async def test_a_typo_takes_nothing_back_and_good_rows_count(
     server: Running, policies: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "pdp.revocations")
+    caplog.set_level(logging.INFO, "pdp.files")
     append(policies, "sub, alice")
     await until(server, token("alice"), 401)
     (policies / FILE).write_text("sub, bob\nsbu, carol\n")  # alice is gone, too
@@ -190,7 +190,7 @@ async def test_a_typo_takes_nothing_back_and_good_rows_count(
     await a_while()
     who = [token(name) for name in ("alice", "bob", "carol")]
     assert [await status(server, each) for each in who] == [401, 401, 200]
-    (problem,) = server.service.revocation_problems
+    (problem,) = server.service.watch.problems("revocations")
     assert str(problem).startswith("revoked.csv:2 unknown-revocation")
     assert await gauge(server, "pdp_revocations_stale") == 1
     assert await gauge(server, "pdp_revocations") == 2
@@ -199,9 +199,9 @@ async def test_a_typo_takes_nothing_back_and_good_rows_count(
     await until(server, who[2], 401)
     await until(server, who[0], 200)  # a file without problems is what holds
     assert await status(server, who[1]) == 200
-    assert server.service.revocation_problems == ()
+    assert server.service.watch.problems("revocations") == ()
     assert await gauge(server, "pdp_revocations_stale") == 0
-    told = [record.message for record in caplog.records if record.name == "pdp.revocations"]
+    told = [record.message for record in caplog.records if record.name == "pdp.files"]
     assert told.count("file has problems") == 1
     assert told.count("file is good again") == 1
 
@@ -218,7 +218,7 @@ async def test_a_broken_policy_delays_no_revocation_and_no_key(
     (policies / "issuer.pem").write_bytes(OTHER_PEM)
     await until(server, new, 200)
     await eventually(lambda: server.service.stale)
-    assert server.service.revocation_problems == server.service.key_problems == ()
+    assert server.service.watch.problems("revocations") == server.service.watch.problems("keys") == ()
 
 
 async def test_a_mistake_in_revocations_and_keys_delays_no_policy(
@@ -231,7 +231,7 @@ async def test_a_mistake_in_revocations_and_keys_delays_no_policy(
     (policies / "rbac.csv").write_text(rules.replace("p, anonymous, /docs/*, ^GET$\n", ""))
     await until(server, token("alice"), 404)
     assert server.service.stale == ()
-    await eventually(lambda: server.service.revocation_problems and server.service.key_problems)
+    await eventually(lambda: server.service.watch.problems("revocations") and server.service.watch.problems("keys"))
 
 
 def removed(file: Path) -> None:
@@ -265,11 +265,11 @@ async def test_a_file_that_is_lost_keeps_what_it_revoked(
     await until(server, token("alice"), 401)
     await a_while()
     lose(policies / FILE)
-    await eventually(lambda: server.service.revocation_problems)
+    await eventually(lambda: server.service.watch.problems("revocations"))
     await a_while()
     assert await status(server, token("alice")) == 401
     expected = ["empty-file"] if lose is truncated else ["missing-file"]
-    assert codes(server.service.revocation_problems) == expected
+    assert codes(server.service.watch.problems("revocations")) == expected
 
 
 async def test_a_file_that_comes_back_holds(server: Running, policies: Path) -> None:
@@ -277,11 +277,11 @@ async def test_a_file_that_comes_back_holds(server: Running, policies: Path) -> 
     await until(server, token("alice"), 401)
     await a_while()
     (policies / FILE).unlink()
-    await eventually(lambda: server.service.revocation_problems)
+    await eventually(lambda: server.service.watch.problems("revocations"))
     append(policies, "sub, bob")
     await until(server, token("bob"), 401)
     await until(server, token("alice"), 200)
-    assert server.service.revocation_problems == ()
+    assert server.service.watch.problems("revocations") == ()
 
 
 async def test_a_row_that_is_removed_revokes_no_longer(server: Running, policies: Path) -> None:
@@ -373,17 +373,17 @@ async def test_a_bad_key_file_leaves_the_last_good_key(
 ) -> None:
     file = policies / "issuer.pem"
     spoil(file)
-    await eventually(lambda: server.service.key_problems)
+    await eventually(lambda: server.service.watch.problems("keys"))
     await a_while()
     assert await status(server, token("alice")) == 200
-    assert codes(server.service.key_problems) == [code]
+    assert codes(server.service.watch.problems("keys")) == [code]
     assert await gauge(server, "pdp_keys_stale") == 1
     if file.is_dir():
         file.rmdir()
     file.unlink(missing_ok=True)
     file.write_bytes(OTHER_PEM)
     await until(server, token("alice", key=OTHER), 200)
-    assert server.service.key_problems == ()
+    assert server.service.watch.problems("keys") == ()
     assert await gauge(server, "pdp_keys_stale") == 0
 
 
@@ -417,7 +417,7 @@ async def test_only_files_are_followed(policies: Path) -> None:
 
 async def test_without_a_file_all_is_well(server: Running, policies: Path) -> None:
     await a_while()
-    assert server.service.revocation_problems == ()
+    assert server.service.watch.problems("revocations") == ()
     assert await status(server, token("alice")) == 200
     assert await gauge(server, "pdp_revocations") == 0
 

@@ -1,0 +1,21 @@
+"""How failed logins are counted, and who may not try again for a while."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Attempts(Protocol):
+    """Failed logins by account and by client address; bounded, and shared by all schemes.
+
+    An account is the name that was presented, whether somebody has it or not: a block must not
+    tell. `address` is None where the asker did not say it.
+    """
+
+    def blocked(self, account: str, address: str | None) -> int | None:
+        """For how many more seconds this client may not try; None if it may."""
+        ...
+
+    def failed(self, account: str, address: str | None) -> None:
+        """Count one failed login."""
+        ...

@@ -11,6 +11,7 @@ from pdp.cli.case_file import FILE, Case, Expectation, read_cases
 from pdp.cli.question import understand
 from pdp.errors import ConfigurationError, Problem, RequestError
 from pdp.identity.claims import identify
+from pdp.identity.introspection import identify_introspected
 from pdp.model import STATUS, Identity, Outcome, Query, Reason, Rejected
 from pdp.pipeline import decide
 from pdp.runtime.load import Loaded
@@ -110,4 +111,6 @@ def _bearer(case: Case, loaded: Loaded, now: float) -> Identity | Rejected:
     issuer = issuers.get(claims["iss"]) if isinstance(claims["iss"], str) else None
     if issuer is None:
         return Rejected(Reason.ISSUER_UNKNOWN)
+    if issuer.introspected:
+        return identify_introspected({"active": True, **claims}, issuer, now)
     return identify({"aud": issuer.audiences[0], "exp": now + _HOUR, **claims}, issuer, now)

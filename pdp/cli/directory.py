@@ -50,4 +50,5 @@ def _secret_names(directory: Path, config: Path | None) -> list[str]:
     data, _ = read_file(config or directory / SETTINGS, SETTINGS)
     tables: dict[str, Any] = parse_toml(data or b"", SETTINGS)[0]
     issuers = tables.get("authentication", {}).get("issuers", ())
-    return [issuer["secret_env"] for issuer in issuers if "secret_env" in issuer]
+    keys = ("secret_env", "client_secret_env")
+    return [issuer[key] for issuer in issuers for key in keys if key in issuer]

@@ -62,10 +62,10 @@ def token(  # noqa: PLR0913 - a token has many parts
     """
     loaded = load_strictly(policy_directory(None, policies), config)
     settings = _issuer(loaded, issuer)
-    claims = make_claims(settings, sub, ttl, role or (), claim or ())
     try:
         signing = read_key_file(key)
         known = _kid(signing, settings, loaded)
+        claims = make_claims(settings, sub, ttl, role or (), claim or ())
         typer.echo(sign(signing, claims, settings, kid or known))
     except OSError as error:
         why = (error.strerror or "").lower()
@@ -85,6 +85,8 @@ def _issuer(loaded: Loaded, name: str | None) -> IssuerSettings:
 
 def _kid(key: SigningKey, issuer: IssuerSettings, loaded: Loaded) -> str | None:
     """The `kid` of this key among the issuer's; ValueError if it is known to be none of them."""
+    if issuer.introspected:
+        raise ValueError(f"cannot sign for `{issuer.issuer}`, whose endpoint judges its tokens")
     ring = loaded.sources[issuer.issuer].current()
     if ring is None:
         return None

@@ -76,9 +76,11 @@ class Basic:
         users: UserSource,
         verifier: PasswordVerifier,
         attempts: Attempts,
+        foreign: tuple[str, ...] = (),
     ) -> None:
         self._users = users
         self._prefix = settings.subject_prefix
+        self._foreign = foreign  # how only others' subjects may begin
         self._verifier = verifier
         self._attempts = attempts
         self._key = secrets.token_bytes(32)
@@ -120,8 +122,11 @@ class Basic:
         return None if seconds is None else Rejected(Reason.CLIENT_BLOCKED, seconds)
 
     def _stored(self, name: str) -> str | None:
-        """The user's hash; a prefix must not turn somebody into `anonymous`."""
-        return None if self._prefix + name == ANONYMOUS_ID else self._users.current().find(name)
+        """The user's hash; None for who would be `anonymous`, or another's subject."""
+        subject = self._prefix + name
+        if subject == ANONYMOUS_ID or subject.startswith(self._foreign):
+            return None
+        return self._users.current().find(name)
 
     def _proof(self, name: str, password: bytes, encoded: str) -> bytes:
         """What was verified against which row, by a digest that nobody else can compute.

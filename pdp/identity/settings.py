@@ -41,6 +41,18 @@ class AuthenticationSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Whether any credential can be good."""
         return bool(self.issuers or self.api_keys or self.basic)
 
+    @property
+    def subject_prefixes(self) -> tuple[tuple[str, str], ...]:
+        """Who names subjects, by the key of its section, with the prefix that they have."""
+        issuers = enumerate(self.issuers)
+        named = tuple((f"issuers[{i}]", issuer.subject_prefix) for i, issuer in issuers)
+        return (*named, ("basic", self.basic.subject_prefix)) if self.basic else named
+
+    def foreign_prefixes(self, own: str) -> tuple[str, ...]:
+        """The longer prefixes than `own` that only another's subjects may have."""
+        prefixes = {prefix for _, prefix in self.subject_prefixes}
+        return tuple(p for p in prefixes if p != own and p.startswith(own))
+
     def accepts(self, kind: Kind) -> bool:
         """Whether some issuer's tokens may come this way."""
         return any(kind in issuer.accepts for issuer in self.issuers)
@@ -157,11 +169,11 @@ def _same_prefix(settings: AuthenticationSettings) -> Mistakes:
 
 def _prefixes_apart(settings: AuthenticationSettings) -> Mistakes:
     for prefix in role_names(settings).role_prefixes:
-        for index, issuer in enumerate(settings.issuers):
-            if issuer.subject_prefix.startswith(prefix):
+        for key, subjects in settings.subject_prefixes:
+            if subjects.startswith(prefix):
                 yield Mistake(
                     "prefix-collision",
-                    f"`authentication.issuers[{index}].subject_prefix` begins with the"
+                    f"`authentication.{key}.subject_prefix` begins with the"
                     f" `role_prefix` `{prefix}`: every subject would look like a role",
                     "choose prefixes that cannot be mistaken for each other",
                 )

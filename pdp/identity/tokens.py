@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pdp.identity.introspection import TokenInspector, identify_introspected, looks_like_jws
-from pdp.identity.issuer import IssuerSettings, Kind
+from pdp.identity.issuer import Kind
 from pdp.identity.jwt import LONGEST_TOKEN, Issuer, Parsed, parse, verify
 from pdp.identity.keys import KeyRing, KeySource
+from pdp.identity.settings import AuthenticationSettings
 from pdp.model import Identity, Reason, Rejected
 
 Finding = Identity | Rejected
@@ -70,13 +71,12 @@ class Tokens:
 
     def __init__(
         self,
-        issuers: Iterable[IssuerSettings],
+        authentication: AuthenticationSettings,
         sources: Mapping[str, KeySource],
         inspectors: Mapping[str, TokenInspector],
-        cache_size: int,
     ) -> None:
-        self.cache = TokenCache(cache_size)
-        settings = {issuer.issuer: issuer for issuer in issuers}
+        self.cache = TokenCache(authentication.token_cache_size)
+        settings = {issuer.issuer: issuer for issuer in authentication.issuers}
         self._signing = MappingProxyType(
             {name: Issuer(settings[name], source) for name, source in sources.items()}
         )
@@ -86,7 +86,12 @@ class Tokens:
         self._opaque: Mapping[Kind, str] = MappingProxyType(
             {kind: name for name in inspectors for kind in settings[name].accepts}
         )
-        self._foreign = _foreign_prefixes(settings.values())
+        self._foreign = MappingProxyType(
+            {
+                name: authentication.foreign_prefixes(issuer.subject_prefix)
+                for name, issuer in settings.items()
+            }
+        )
 
     def accepts(self, kind: Kind) -> bool:
         """Whether there is an issuer of such tokens."""
@@ -147,15 +152,3 @@ class Tokens:
 def digest(kind: str, presented: str) -> bytes:
     """Where what was presented is remembered: SHA-256 over it and how it was presented."""
     return hashlib.sha256(f"{kind} {presented}".encode("utf-8", "surrogatepass")).digest()
-
-
-def _foreign_prefixes(issuers: Iterable[IssuerSettings]) -> Mapping[str, tuple[str, ...]]:
-    """By issuer, the longer prefixes that only another issuer's subjects may have."""
-    by_name = {issuer.issuer: issuer.subject_prefix for issuer in issuers}
-    prefixes = set(by_name.values())
-    return MappingProxyType(
-        {
-            name: tuple(p for p in prefixes if p != own and p.startswith(own))
-            for name, own in by_name.items()
-        }
-    )

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from pdp.model import ANONYMOUS, Identity, Method, Outcome, Query, Reason, Rejected, Verdict
+from pdp.model import (
+    ANONYMOUS,
+    Identity,
+    Method,
+    Outcome,
+    Query,
+    Reason,
+    Rejected,
+    Verdict,
+    nobody,
+)
 from pdp.pipeline import Question, decide
 from pdp.policy.explain import (
     LayerRuling,
@@ -70,6 +80,7 @@ def explain(
     query: Query, identity: Identity | Rejected, snapshot: Snapshot, now: float
 ) -> Explanation:
     """The decision of `pipeline.decide` for the same arguments, explained; pure."""
+    identity = _seated(query, identity, snapshot, now)
     verdict = decide(query, identity, snapshot, now)
     public = snapshot.facts(query, ANONYMOUS, now)
     asker = established(identity, verdict)
@@ -98,6 +109,16 @@ def explain(
     )
 
 
+def _seated(
+    query: Query, identity: Identity | Rejected, snapshot: Snapshot, now: float
+) -> Identity | Rejected:
+    """Who asks: nobody, where a session's cookie is refused for whose it is."""
+    if isinstance(identity, Rejected) or identity.method is not Method.SESSION:
+        return identity
+    refused = snapshot.refuses(identity, snapshot.facts(query, identity, now))
+    return nobody(refused) if refused else identity
+
+
 def _deciding(verdict: Verdict, snapshot: Snapshot) -> RuleText | None:
     found = (
         rule_text(layer, verdict.rule) for layer in snapshot.layers if layer.name == verdict.layer
@@ -119,5 +140,5 @@ def _nearest(
     if verdict.layer is None:
         return near_misses(snapshot.grants, facts, public)
     # A grant layer that refuses does so by a deny row, which no allow row makes up for.
-    guards = (*snapshot.early_guards, *snapshot.late_guards)
+    guards = (*snapshot.early_guards, *snapshot.late_guards, *snapshot.step_ups)
     return near_misses((guard for guard in guards if guard.name == verdict.layer), facts)

@@ -46,7 +46,7 @@ def make_snapshot(
 def _credentialing(authentication: AuthenticationSettings) -> Credentialing:
     names = role_names(authentication)
     return Credentialing(
-        configured=bool(authentication.issuers),
+        configured=authentication.configured,
         authenticated_role=names.authenticated_role,
         asserted=names.asserted,
         role_prefixes=names.role_prefixes,

@@ -64,7 +64,8 @@ def load_equipment(
     problems += found
     basic = None
     if settings.basic is not None and users is not None and threads is not None:
-        basic = Basic(settings.basic, users, threads, limits)
+        foreign = settings.foreign_prefixes(settings.basic.subject_prefix)
+        basic = Basic(settings.basic, users, threads, limits, foreign)
     files = tuple(found for found in (api_keys, users) if found is not None)
     means = Means(keys, inspectors, api_keys, basic)
     return Equipment(means, tuple(inspectors.values()), files, threads), problems

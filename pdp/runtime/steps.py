@@ -82,7 +82,11 @@ def _identified(told: _Told) -> Found:
     if isinstance(identity, Rejected):
         return f"the credential is refused: {identity.reason}", told.verdict.outcome
     if established(identity, told.verdict) is None:
-        return f"`{identity.id}` is refused: it is the name of a role", told.verdict.outcome
+        disabled = Reason.ACCOUNT_DISABLED in (told.verdict.reason, told.verdict.detail)
+        why = "its account is disabled" if disabled else "it is the name of a role"
+        return f"`{identity.id}` is refused: {why}", told.verdict.outcome
+    if identity.refused is not None:
+        return f"nobody: the cookie is refused: {identity.refused.detail}", None
     nobody = identity.method is Method.NONE
     return "nobody: anonymous" if nobody else f"{identity.id} ({identity.method})", None
 
@@ -107,12 +111,17 @@ def _granted(told: _Told) -> Found:
     said = told_briefly(grants, told.facts)
     if ground.reason is Reason.PUBLIC and told.asker.method is not Method.NONE:
         said += f"; for anybody: {told_briefly(grants, told.question.facts(ANONYMOUS))}"
-    reason = ground.reason.replace("_", " ")
-    return f"{said}: {reason}", Outcome.ALLOW if ground.allows else None
+    said += f": {ground.reason.replace('_', ' ')}"
+    if told.verdict.reason is Reason.STEP_UP_REQUIRED:
+        guards = told_briefly(told.question.snapshot.step_ups, told.facts)
+        return f"{said}; of whom that allows: {guards}", None
+    return said, Outcome.ALLOW if ground.allows else None
 
 
 def _refused(told: _Told) -> Found:
     verdict = told.verdict
+    if verdict.reason is Reason.STEP_UP_REQUIRED:
+        return "a stronger or more recent login could help", verdict.outcome
     if verdict.outcome is Outcome.UNAUTHENTICATED:
         return "nobody is logged in, and logging in could help", verdict.outcome
     query, snapshot = told.question.query, told.question.snapshot

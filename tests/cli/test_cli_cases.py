@@ -281,3 +281,18 @@ def test_a_case_that_fails_keeps_a_policy_from_going_live(
     if cases is not None:
         (tmp_path / "cases.yaml").write_text(cases)
     assert [str(problem) for problem in failing_cases(load(tmp_path))] == told
+
+
+INTROSPECTED = """\
+[[authentication.issuers]]
+issuer = "https://idp.example.com/"
+introspection_url = "https://idp.example.com/introspect"
+client_id = "pdp"
+client_secret_env = "PDP_TEST_CLIENT_SECRET"
+"""
+
+
+def test_a_case_can_have_the_claims_of_an_opaque_token(tmp_path: Path) -> None:
+    case = "- {token: {sub: alice}, action: GET, resource: /a, expect: {status: 200}}\n"
+    found = run(tmp_path, case, toml=INTROSPECTED)
+    assert (found.code, found.out.splitlines()[-2]) == (0, "1 of 1 cases passed"), found

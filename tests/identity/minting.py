@@ -15,6 +15,7 @@ from jwt.algorithms import get_default_algorithms
 from pdp.identity.issuer import IssuerSettings
 from pdp.identity.jwks import ring_from_jwks
 from pdp.identity.keys import KeyRing, KeySource, StaticKeys
+from pdp.identity.settings import AuthenticationSettings
 from pdp.identity.tokens import Finding, Tokens
 
 NOW = 1_900_000_000.0
@@ -141,5 +142,6 @@ def static(ring: KeyRing | None = None) -> KeySource:
 
 async def judged_by(issuer: IssuerSettings, source: KeySource, token: str, now: float) -> Finding:
     """What an issuer's keys say of a token."""
-    tokens = Tokens((issuer,), {issuer.issuer: source}, {}, 0)
+    section = AuthenticationSettings(issuers=(issuer,), token_cache_size=0)
+    tokens = Tokens(section, {issuer.issuer: source}, {})
     return await tokens.find(token, "bearer", now, b"")

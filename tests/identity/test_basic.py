@@ -226,6 +226,15 @@ async def test_a_prefix_makes_nobody_anonymous(threads: PasswordThreads) -> None
     assert await here.knock(basic("sia")) == Identity("anonysia", method=Method.BASIC)
 
 
+async def test_nobody_has_a_name_that_only_an_issuers_subjects_have(
+    threads: PasswordThreads,
+) -> None:
+    source = Source(users(f"idp-eve:{ALICE}"))
+    judge = Basic(BasicSettings(), source, threads, Counted(9), foreign=("idp-",))
+    assert await judge.authenticate(basic("idp-eve").removeprefix("Basic "), None, 0) == WRONG
+    assert threads.computed == 1
+
+
 async def test_a_success_is_remembered_for_its_time(threads: PasswordThreads) -> None:
     here = door(threads, cache_seconds=60)
     alice = Identity("alice", method=Method.BASIC)

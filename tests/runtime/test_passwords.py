@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 import threading
 import time
@@ -229,6 +230,15 @@ async def test_stopping_ends_the_threads_and_drops_what_waits() -> None:
     with pytest.raises(DeadlineExceeded):
         await verifier.verify(b"sesame", SESAME)
     await verifier.stop()
+
+
+async def test_on_linux_the_threads_give_way_to_the_loop(verifier: PasswordThreads) -> None:
+    before = ours()
+    await verifier.verify(b"sesame", SESAME)
+    (thread,) = ours() - before
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert thread.native_id is not None
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == min(19, own + 10)
 
 
 async def test_a_verifier_that_was_never_used_stops() -> None:

@@ -6,15 +6,21 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
+from pdp.identity.api_keys import ApiKeySettings
+from pdp.identity.basic import BasicSettings
 from pdp.identity.issuer import IssuerSettings
+from pdp.identity.session import SessionSettings
 from pdp.identity.settings import AuthenticationSettings
 from pdp.model import STATUS, Outcome, Reason
 from pdp.policy.settings import ConcealmentSettings, LayerSettings
 from pdp.policy.template import DEFAULTS
+from pdp.runtime.limits import LimitSettings
+from pdp.runtime.sections import Operator, Policy
 from pdp.runtime.settings import CallerSettings, ServerSettings
 from pdp.surfaces.conventions import CONVENTIONS
 
@@ -40,12 +46,16 @@ def test_every_reason_is_documented_in_order() -> None:
 
 
 SECTIONS = {
-    "## `[server]`": ServerSettings,
-    "## `[authentication]`": AuthenticationSettings,
-    "### `[[authentication.issuers]]`": IssuerSettings,
-    "## `[[callers]]`": CallerSettings,
-    "## `[[layers]]`": LayerSettings,
-    "## `[concealment]`": ConcealmentSettings,
+    ("settings.md", "## `[server]`"): ServerSettings,
+    ("settings.md", "## `[authentication]`"): AuthenticationSettings,
+    ("settings.md", "### `[[authentication.issuers]]`"): IssuerSettings,
+    ("settings.md", "### `[authentication.api_keys]`"): ApiKeySettings,
+    ("basic.md", "## Limits"): BasicSettings,
+    ("settings.md", "### `[authentication.session]`"): SessionSettings,
+    ("limits.md", "# Limits"): LimitSettings,
+    ("settings.md", "## `[[callers]]`"): CallerSettings,
+    ("settings.md", "## `[[layers]]`"): LayerSettings,
+    ("settings.md", "## `[concealment]`"): ConcealmentSettings,
 }
 
 
@@ -57,11 +67,12 @@ def shown(default: object) -> str:
     return f"`{json.dumps(list(default) if isinstance(default, tuple) else default)}`"
 
 
-@pytest.mark.parametrize(("heading", "section"), SECTIONS.items(), ids=lambda v: str(v)[:40])
+@pytest.mark.parametrize(("place", "section"), SECTIONS.items(), ids=lambda v: str(v)[:40])
 def test_every_setting_is_documented_with_its_default(
-    heading: str, section: type[msgspec.Struct]
+    place: tuple[str, str], section: type[msgspec.Struct]
 ) -> None:
-    documented = {cells[0].strip("`"): cells[1] for cells in rows(DOCS / "settings.md", heading)}
+    page, heading = place
+    documented = {cells[0].strip("`"): cells[1] for cells in rows(DOCS / page, heading)}
     fields = {f.name: f for f in msgspec.structs.fields(section)}
     defaults = {
         name: shown(
@@ -70,6 +81,18 @@ def test_every_setting_is_documented_with_its_default(
         for name, f in fields.items()
     }
     assert documented == defaults
+
+
+def structs(section: type[msgspec.Struct]) -> Iterator[type[msgspec.Struct]]:
+    """The sections that a section holds, and those that these hold."""
+    for found in msgspec.structs.fields(section):
+        for kind in (found.type, *get_args(found.type)):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                yield from (kind, *structs(kind))
+
+
+def test_every_section_is_documented() -> None:
+    assert {*structs(Operator), *structs(Policy)} == {*SECTIONS.values()}
 
 
 def test_the_readmes_verdict_table_is_the_codes() -> None:
@@ -96,12 +119,20 @@ def test_the_conventions_are_documented() -> None:
     }
 
 
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
+
+
+def anchors(file: Path) -> set[str]:
+    """What headings of a page can be linked to by, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
 
 
 @pytest.mark.parametrize(
     "file", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_every_link_leads_somewhere(file: Path) -> None:
-    for target in LINK.findall(file.read_text()):
-        assert (file.parent / target).exists(), target
+    for name, anchor in LINK.findall(file.read_text()):
+        target = file.parent / name if name else file
+        assert target.exists(), name
+        assert not anchor or anchor[1:] in anchors(target), name + anchor

@@ -16,7 +16,7 @@ from pdp import __version__
 from pdp.cli.main import main
 
 COMMANDS = (
-    *("demo", "init", "check", "test", "explain", "bench", "token", "serve", "healthcheck"),
+    *("demo", "init", "check", "test", "explain", "bench", "token", "key", "serve", "healthcheck"),
 )
 
 

@@ -173,6 +173,20 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
         ),
         (CSV, None, "too-many-patterns"),
     ),
+    (
+        "a scope that a grant wants",
+        Directory(layer={"reason": "insufficient_scope"}),
+        (TOML, None, "bad-reason"),
+    ),
+    (
+        "a login that a guard wants of everybody",
+        Directory(
+            model=MODEL.replace(RULES, "m = keyMatch2(r.obj, p.obj) && g(p.sub, p.sub)"),
+            layer={"kind": "guard", "reason": "step_up_required"},
+            layers=(GRANT,),
+        ),
+        (TOML, None, "bad-reason"),
+    ),
     # the model file
     ("a stray line", model("g = _, _\n", "g = _, _\nfoo\n"), (CONF, 10, "stray-line")),
     ("a stray end", Directory(model=MODEL + "\\\n"), (CONF, 16, "stray-line")),

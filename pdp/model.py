@@ -162,12 +162,15 @@ def nobody(refused: Rejected) -> Identity:
     return Identity(ANONYMOUS_ID, refused=refused)
 
 
-# Logging in would fix none of these.
+# Logging in would fix none of these. Faults are a cookie's, which may turn out not to matter.
 _REJECTED: Final[Mapping[Reason, Outcome]] = MappingProxyType(
     {
         Reason.REQUEST_INVALID: Outcome.BAD_REQUEST,
         Reason.CLIENT_BLOCKED: Outcome.FORBIDDEN,
         Reason.THROTTLED: Outcome.THROTTLED,
+        Reason.KEYS_UNAVAILABLE: Outcome.FAULT,
+        Reason.DEADLINE_EXCEEDED: Outcome.FAULT,
+        Reason.INTERNAL_ERROR: Outcome.FAULT,
     }
 )
 

@@ -123,7 +123,7 @@ class Question(Struct, frozen=True):
         snapshot = self.snapshot
         if identity.method is Method.NONE and snapshot.credentialing.configured:
             why = identity.refused or Rejected(Reason.CREDENTIALS_MISSING)
-            return Outcome.UNAUTHENTICATED, replace(ground, reason=why.reason, detail=why.detail)
+            return why.outcome, replace(ground, reason=why.reason, detail=why.detail)
         if ground.reason is Reason.STEP_UP_REQUIRED:
             return Outcome.UNAUTHENTICATED, ground
         # Both are found out whether they matter or not: the same work, the same time.

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import support
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("pdp", deadline=None)
+hypothesis.settings.load_profile("pdp")
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ FLOORS = {
     "cli": 6,
     "surfaces": 5,
     "runtime": 4,
+    "client": 4,
+    "search": 3,
     "pipeline": 3,
     "answer": 3,
     "policy": 2,
@@ -29,15 +31,18 @@ IMPURE = {"aiohttp", "asyncio", "logging", "os", "pathlib", "socket", "subproces
 # What decides, on floors 1 to 3, stays small enough to be read in a day; comments and docstrings
 # are not counted. What explains policies and their problems to people is counted apart, and so is
 # what proves that a regular expression is harmless, or hands it to an engine for which all are.
+# What finds candidates of a search decides nothing either: each is judged as any question is.
 MOST_CODE_THAT_DECIDES = 5_000
 MOST_CODE_THAT_TELLS = 1_800
 MOST_CODE_THAT_PROVES = 550
+MOST_CODE_THAT_SEARCHES = 1_100
 TELLING = (
     *("policy/checks/", "policy/explain.py", "policy/index/plan.py", "policy/near_misses.py"),
 )
 PROVING = tuple(
     f"policy/matcher/{name}.py" for name in ("automaton", "backtracking", "characters", "linear")
 )
+SEARCHING = ("policy/search/", "search.py")
 LONGEST_FILE = 250
 LONGEST_FUNCTION = 45
 
@@ -79,7 +84,8 @@ def test_imports_point_down_only(path: Path) -> None:
         other = parts[1]
         own = unit(path)
         inside_package = other == own and (ROOT / own).is_dir()
-        assert inside_package or FLOORS[other] < floor(path) or floor(path) == FLOORS[other] == 1, (
+        beside = FLOORS[other] == floor(path) and not any((ROOT / n).is_dir() for n in (own, other))
+        assert inside_package or FLOORS[other] < floor(path) or beside, (
             f"{path} on floor {floor(path)} imports {name}"
         )
 
@@ -153,9 +159,12 @@ def test_the_lower_floors_stay_readable() -> None:
     lower = [path for path in FILES if floor(path) <= PURE and code_lines(path) > 1]
     telling = [path for path in lower if str(path.relative_to(ROOT)).startswith(TELLING)]
     proving = [path for path in lower if str(path.relative_to(ROOT)).startswith(PROVING)]
+    searching = [path for path in lower if str(path.relative_to(ROOT)).startswith(SEARCHING)]
     told, proven = sum(map(code_lines, telling)), sum(map(code_lines, proving))
+    searched = sum(map(code_lines, searching))
     assert told <= MOST_CODE_THAT_TELLS
     assert proven <= MOST_CODE_THAT_PROVES
-    assert sum(map(code_lines, lower)) - told - proven <= MOST_CODE_THAT_DECIDES
+    assert searched <= MOST_CODE_THAT_SEARCHES
+    assert sum(map(code_lines, lower)) - told - proven - searched <= MOST_CODE_THAT_DECIDES
     assert statistics.median(path.read_text().count("\n") for path in lower) <= 130
     assert (ROOT / "pipeline.py").read_text().count("\n") <= 160

@@ -62,6 +62,15 @@ GrpcListen = Annotated[
         help="Where Envoy asks by gRPC; also unix:/path. Else PDP_GRPC_LISTEN, else nowhere.",
     ),
 ]
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--public-url",
+        metavar="URL",
+        show_default=False,
+        help="Where AuthZEN clients reach this PDP, https://HOST. Else PDP_PUBLIC_URL.",
+    ),
+]
 
 
 def policy_directory(directory: Path | None, policies: Path | None = None) -> Path:

@@ -14,7 +14,15 @@ from typing import Annotated
 import typer
 
 from pdp.cli.cases import failing_cases
-from pdp.cli.options import AdminListen, Config, Directory, GrpcListen, Listen, policy_directory
+from pdp.cli.options import (
+    AdminListen,
+    Config,
+    Directory,
+    GrpcListen,
+    Listen,
+    PublicUrl,
+    policy_directory,
+)
 from pdp.cli.problems import show
 from pdp.cli.serve import serve
 from pdp.cli.terminal import give_up
@@ -26,7 +34,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @app.command("serve")
-def start(
+def start(  # noqa: PLR0913 - one parameter for each flag
     directory: Directory = None,
     *,
     policies: Annotated[
@@ -36,6 +44,7 @@ def start(
     listen: Listen = None,
     admin_listen: AdminListen = None,
     grpc_listen: GrpcListen = None,
+    public_url: PublicUrl = None,
     config: Config = None,
     trust_network: Annotated[
         bool | None,
@@ -57,6 +66,7 @@ def start(
         "listen": listen,
         "admin_listen": admin_listen,
         "grpc_listen": grpc_listen,
+        "public_url": public_url,
         "trust_network": trust_network,
     }
     given = {name: value for name, value in flags.items() if value is not None}

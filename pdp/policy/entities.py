@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from sys import intern
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +15,8 @@ from pdp.errors import Problem
 from pdp.policy.facts import Entities
 
 FILE = "entities.json"
+_SPACES = (" ", "\t", "\n", "\r")
+_DECODER = json.JSONDecoder()
 
 
 class EntityText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,11 +28,11 @@ class EntityText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_entities(data: bytes, file: str = FILE) -> tuple[Entities, list[Problem]]:
-    """The entities by (type, id); every malformed or repeated entry is a problem."""
+    """The entities by (type, id); every malformed or repeated entry is a problem, with its line."""
     try:
         entries = strict_json.loads(data)
     except ValueError as error:
-        return {}, [Problem(file, None, "bad-json", f"{error}")]
+        return {}, [Problem(file, _line_of_mistake(data), "bad-json", f"{error}")]
     if not isinstance(entries, list):
         return {}, [
             Problem(
@@ -40,15 +44,65 @@ def read_entities(data: bytes, file: str = FILE) -> tuple[Entities, list[Problem
             )
         ]
     found: dict[tuple[str, str], Any] = {}
-    problems: list[Problem] = []
+    wrong = list(_read(entries, found))
+    if not wrong:
+        return found, []
+    lines = [line for line, _ in _items(data.decode())]  # only now: it is all read once more
+    return found, [Problem(file, lines[index], code, said) for index, code, said in wrong]
+
+
+def _read(entries: list[Any], found: dict[tuple[str, str], Any]) -> Iterator[tuple[int, str, str]]:
+    """Fill `found`; what is wrong, by the entry's index, with its code."""
     for index, entry in enumerate(entries):
         try:
             entity = msgspec.convert(entry, EntityText)
         except msgspec.ValidationError as error:
-            problems.append(Problem(file, None, "bad-entity", f"entry {index}: {error}".lower()))
+            yield index, "bad-entity", f"entry {index}: {error}".lower()
             continue
+        if not isinstance(entity.properties.get("disabled", False), bool):
+            yield index, "bad-entity", f"entry {index}: `disabled` must be true or false"
         if (entity.type, entity.id) in found:
-            message = f"entry {index}: `{entity.type}` `{entity.id}` stands twice"
-            problems.append(Problem(file, None, "duplicate-entity", message))
+            said = f"entry {index}: `{entity.type}` `{entity.id}` stands twice"
+            yield index, "duplicate-entity", said
         found[intern(entity.type), entity.id] = MappingProxyType(entity.properties)
-    return found, problems
+
+
+def _items(text: str) -> Iterator[tuple[int, str]]:
+    """The items of a JSON array as they stand, each with the line that it begins in."""
+    line, at, counted = 1, _past_space(text, 0) + 1, 0
+    while (begin := _past_space(text, at)) < len(text) and text[begin] != "]":
+        _, end = _DECODER.raw_decode(text, begin)
+        line, counted = line + text.count("\n", counted, begin), begin
+        yield line, text[begin:end]
+        at = _past_space(text, end) + 1
+
+
+def _past_space(text: str, at: int) -> int:
+    while text[at : at + 1] in _SPACES:
+        at += 1
+    return at
+
+
+def _line_of_mistake(data: bytes) -> int | None:
+    """The line of what `strict_json` refuses; None where that is no single place."""
+    try:
+        text = data.decode()
+        entries = _DECODER.decode(text)
+        for line, item in _items(text) if isinstance(entries, list) else ():
+            if _is_bad(item):
+                return line
+    except UnicodeDecodeError as error:
+        return data.count(b"\n", 0, error.start) + 1
+    except json.JSONDecodeError as error:
+        return error.lineno
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _is_bad(item: str) -> bool:
+    try:
+        strict_json.loads(item.encode())
+    except ValueError:
+        return True
+    return False

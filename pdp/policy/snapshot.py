@@ -27,6 +27,7 @@ from pdp.policy.entities import read_entities
 from pdp.policy.facts import Entities, Facts, Source, gather
 from pdp.policy.layer import Layer
 from pdp.policy.matcher.functions import Match, compile_key_match2
+from pdp.policy.search.known import World
 from pdp.policy.settings import (
     ConcealmentSettings,
     LayerSettings,
@@ -70,6 +71,7 @@ class Snapshot:
     hidden: tuple[Match, ...]
     credentialing: Credentialing
     reserved: frozenset[str]
+    world: World  # what searches go by
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -137,6 +139,7 @@ def build_snapshot(
     guards = [layer for layer in layers if layer.kind == "guard"]
     # Those that ask for no resource come first: one that has to wait must not hide their refusal.
     guards.sort(key=lambda guard: Source.RESOURCE in guard.depends)
+    reserved = _reserved(layers, credentialing)
     snapshot = Snapshot(
         revision=revision(files),
         early_guards=tuple(g for g in guards if Source.SUBJECT not in g.depends),
@@ -150,7 +153,8 @@ def build_snapshot(
         concealment=settings.concealment,
         hidden=tuple(compile_key_match2(p) for p in settings.concealment.resources),
         credentialing=credentialing,
-        reserved=_reserved(layers, credentialing),
+        reserved=reserved,
+        world=World(tuple(layers), entities, reserved, credentialing.role_prefixes),
     )
     return snapshot, problems
 

@@ -1,4 +1,4 @@
-"""What can be wrong with those settings of `[server]` that gateways and browsers see."""
+"""What can be wrong with those settings of `[server]` that gateways and other clients see."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 from pdp.errors import Problem
 from pdp.identity.issuer_checks import is_jmespath
-from pdp.runtime.settings import ServerSettings
+from pdp.runtime.settings import ServerSettings, is_local
 
 Mistakes = Iterator[tuple[str, str, str]]  # code, message and help
 
@@ -132,4 +132,27 @@ def _is_authority(text: str) -> bool:
     return True
 
 
-_RULES: Final[tuple[Callable[[ServerSettings], Mistakes], ...]] = (_names, _expressions, _login)
+def _public(server: ServerSettings) -> Mistakes:
+    if server.public_url is not None and not _is_base(server.public_url):
+        yield (
+            "bad-public-url",
+            "`server.public_url` is not the https URL of a host, and nothing more",
+            "write `https://pdp.example.com`, in lower case, without a path or a slash at its end",
+        )
+
+
+def _is_base(url: str) -> bool:
+    """Clients compare it letter by letter (RFC 8414 §3.3): there must be one way to write it."""
+    scheme, mark, authority = url.partition("://")
+    parts = _AUTHORITY.fullmatch(authority)
+    if not mark or parts is None or url != url.lower() or not _is_authority(authority):
+        return False
+    if parts["port"] == _DEFAULT_PORTS.get(scheme):
+        return False
+    return scheme == "https" or (scheme == "http" and is_local(f"{parts['name']}:1"))
+
+
+_DEFAULT_PORTS: Final = {"https": "443", "http": "80"}
+_RULES: Final[tuple[Callable[[ServerSettings], Mistakes], ...]] = (
+    *(_names, _expressions, _login, _public),
+)

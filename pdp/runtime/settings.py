@@ -27,6 +27,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:7373"  # HOST:PORT or unix:/path
     admin_listen: str = "127.0.0.1:7374"
     grpc_listen: str | None = None  # for Envoy's gRPC API; needs the extra `grpc`
+    public_url: str | None = None  # under which callers of the AuthZEN API reach this PDP
     trust_network: bool = False  # off loopback, whoever reaches the port may ask
     trusted_proxies: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     resource: Literal["{path}", "{host}{path}"] = "{path}"  # what a gateway request's resource is
@@ -44,6 +45,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     activate: Literal["cases", "checked"] = "cases"  # what an edited policy must pass to go live
     max_body_bytes: Count = 1_048_576
     max_batch: Count = 1_000
+    max_page: Count = 1_000  # results of a search in one answer
+    max_searches: Count = 100  # under way or waiting at once
     max_header_bytes: Annotated[int, msgspec.Meta(ge=8_190, le=1_048_576)] = 65_536
     max_identity_bytes: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 3_072  # all values
     grpc_max_calls: Count = 1_000  # under way at once

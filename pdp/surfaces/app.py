@@ -15,14 +15,20 @@ from aiohttp.web_protocol import RequestHandler
 from pdp.errors import RequestError, Unavailable
 from pdp.model import Answer
 from pdp.runtime.settings import is_local
-from pdp.surfaces import ops
+from pdp.surfaces import openapi, ops
 from pdp.surfaces.admin import Admin
+from pdp.surfaces.authzen import AuthZen
+from pdp.surfaces.authzen_search import Search
 from pdp.surfaces.bodies import TooLarge
 from pdp.surfaces.callers import CallerUnknown, caller_unknown
 from pdp.surfaces.context import Context, plain
 from pdp.surfaces.conventions import CONVENTIONS
+from pdp.surfaces.discovery import PATH as DISCOVERY
+from pdp.surfaces.discovery import discovery
 from pdp.surfaces.gateway import endpoint
 from pdp.surfaces.native import Native
+from pdp.surfaces.openapi_operations import PATH as OPENAPI
+from pdp.surfaces.request_ids import echo_request_id
 
 log = logging.getLogger("pdp.http")
 
@@ -43,7 +49,21 @@ def public_routes(context: Context) -> Routes:
         **{c.route: (None, endpoint(context, c)) for c in CONVENTIONS},
         "/v1/decision": (_POST, native.decision),
         "/v1/decisions": (_POST, native.decisions),
+        **_authzen(context),
+        OPENAPI: (_GET, openapi.public(context)),
         **_health(context, admin=False),
+    }
+
+
+def _authzen(context: Context) -> Routes:
+    authzen, search = AuthZen(context), Search(context)
+    return {
+        "/access/v1/evaluation": (_POST, authzen.evaluation),
+        "/access/v1/evaluations": (_POST, authzen.evaluations),
+        "/access/v1/search/subject": (_POST, search.subjects),
+        "/access/v1/search/resource": (_POST, search.resources),
+        "/access/v1/search/action": (_POST, search.actions),
+        DISCOVERY: (_GET, discovery(context)),
     }
 
 
@@ -62,6 +82,7 @@ def admin_routes(context: Context) -> Routes:
     admin = Admin(context)
     return {
         **harmless,
+        OPENAPI: (_GET, openapi.admin(context)),
         "/v1/policy": (_GET, admin.policy),
         "/v1/explain": (_POST, admin.explain),
         "/v1/reload": (_POST, admin.reload),
@@ -83,19 +104,22 @@ def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.Resp
     prefixes = tuple((path, route) for path, route in routes.items() if path not in exact)
 
     async def handle(request: web.BaseRequest) -> web.Response:
+        return _response(echo_request_id(request, await answer(request)))
+
+    async def answer(request: web.BaseRequest) -> Answer:
         # The raw target: aiohttp's `path` is decoded, and its routes miss encoded line feeds.
         target = request.raw_path
         route = exact.get(target.partition("?")[0])
         if route is None:
             route = next((found for path, found in prefixes if target.startswith(path)), None)
         if route is None:
-            return _response(_error(404, "not_found", "There is no such endpoint."))
+            return _error(404, "not_found", "There is no such endpoint.")
         methods, handler = route
         if methods is not None and request.method not in methods:
             allow = ("Allow", ", ".join(sorted(methods)))
-            answer = _error(405, "method_not_allowed", "This endpoint has another method.")
-            return _response(Answer(answer.status, (*answer.headers, allow), answer.body))
-        return _response(await guarded(partial(handler, request)))
+            refused = _error(405, "method_not_allowed", "This endpoint has another method.")
+            return Answer(refused.status, (*refused.headers, allow), refused.body)
+        return await guarded(partial(handler, request))
 
     return handle
 

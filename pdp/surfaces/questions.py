@@ -77,6 +77,11 @@ class BatchBody(msgspec.Struct, frozen=True):
 
 def parse_body(data: bytes, kind: type[T]) -> T:
     """The body as a value of `kind`, or RequestError naming the field that is wrong."""
+    return typed(parse_object(data), kind)
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The JSON object that a body holds, or RequestError."""
     try:
         value = strict_json.loads(data)
     except ValueError as error:
@@ -85,6 +90,11 @@ def parse_body(data: bytes, kind: type[T]) -> T:
         raise RequestError("body", "must be a JSON object")
     if _too_deep(value):
         raise RequestError("body", f"is nested deeper than {_DEEPEST} levels")
+    return value
+
+
+def typed(value: dict[str, Any], kind: type[T]) -> T:
+    """An object as a value of `kind`, or RequestError naming the field that is wrong."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -560,17 +560,17 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
         (TOML, None, "catastrophic-pattern"),
     ),
     # entities
-    ("entities that are no JSON", Directory(entities=b"[{]"), ("entities.json", None, "bad-json")),
+    ("entities that are no JSON", Directory(entities=b"[{]"), ("entities.json", 1, "bad-json")),
     ("entities in no list", Directory(entities=b"{}"), ("entities.json", None, "bad-entity")),
     (
         "an entity without an id",
         Directory(entities=b'[{"type": "user"}]'),
-        ("entities.json", None, "bad-entity"),
+        ("entities.json", 1, "bad-entity"),
     ),
     (
         "an entity twice",
         Directory(entities=b'[{"type": "a", "id": "b"}, {"type": "a", "id": "b"}]'),
-        ("entities.json", None, "duplicate-entity"),
+        ("entities.json", 1, "duplicate-entity"),
     ),
 ]
 CODES = known_codes()

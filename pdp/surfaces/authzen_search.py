@@ -1,0 +1,116 @@
+"""The AuthZEN search endpoints: who may, what may be done, on what, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from pdp.errors import RequestError
+from pdp.model import Answer, Query
+from pdp.policy.snapshot import Snapshot
+from pdp.runtime.callers import Caller
+from pdp.surfaces.authzen import SURFACE, recorded, vouches
+from pdp.surfaces.authzen_bodies import read_evaluation
+from pdp.surfaces.authzen_search_bodies import (
+    ActionSearchBody,
+    AnySearch,
+    ResourceSearchBody,
+    Results,
+    SubjectSearchBody,
+    digest,
+)
+from pdp.surfaces.bodies import read_body
+from pdp.surfaces.callers import identify_caller
+from pdp.surfaces.context import Context, plain
+from pdp.surfaces.page_tokens import PageTokens
+from pdp.surfaces.questions import parse_object, typed
+
+log = logging.getLogger("pdp.search")
+
+_BUSY: Final = b'{"error":"unavailable","message":"Too many searches at once; try again later."}'
+
+
+class Search:
+    """`POST /access/v1/search/subject`, `…/resource` and `…/action`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._service = context.service
+        self._tokens = PageTokens()
+        self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
+        self._waiting = 0
+
+    async def subjects(self, request: web.BaseRequest) -> Answer:
+        """Who may do this action on this resource?"""
+        return await self._search(request, SubjectSearchBody)
+
+    async def resources(self, request: web.BaseRequest) -> Answer:
+        """On what may this subject do this action?"""
+        return await self._search(request, ResourceSearchBody)
+
+    async def actions(self, request: web.BaseRequest) -> Answer:
+        """What may this subject do on this resource?"""
+        return await self._search(request, ActionSearchBody)
+
+    async def _search(self, request: web.BaseRequest, kind: type[AnySearch]) -> Answer:
+        server = self._service.loaded.server
+        with recorded(self._service):
+            caller = identify_caller(request, self._context)
+            body = typed(parse_object(await read_body(request, server)), kind)
+            query = self._understand(body, caller)
+            snapshot = self._service.snapshot  # INVARIANT: one snapshot per page
+            asked, limit = digest(kind, query, caller.name), body.limit(server.max_page)
+            after = None
+            if body.page is not UNSET and body.page.token:
+                token = body.page.token
+                after, limit = self._tokens.open(token, asked, snapshot.revision, limit)
+        limit = limit or server.max_page
+        if self._waiting >= server.max_searches:
+            busy = plain(503, _BUSY)
+            return Answer(busy.status, (*busy.headers, ("Retry-After", "1")), busy.body)
+        page = await self._run(body, query, snapshot, after, limit)
+        answer: dict[str, object] = {"results": page.results}
+        if body.page is not UNSET or page.cursor is not None:
+            token = ""
+            if page.cursor is not None:
+                token = self._tokens.seal(asked, page.cursor, snapshot.revision, limit)
+            answer["page"] = {"next_token": token, "count": len(page.results)}
+        return plain(200, msgspec.json.encode(answer))
+
+    def _understand(self, body: AnySearch, caller: Caller) -> Query:
+        vouched, exempt = vouches(caller, self._service), self._context.exempt
+        query, credentials = read_evaluation(body.question(), vouched=vouched, exempt=exempt)
+        if credentials.presented:
+            raise RequestError("context.token", "is not for searches: they go by the subject")
+        return query
+
+    async def _run(
+        self, body: AnySearch, query: Query, snapshot: Snapshot, after: str | None, limit: int
+    ) -> Results:
+        """One page, found by a thread of its own so that nobody else waits for it."""
+        started = time.perf_counter()
+        self._waiting += 1
+        try:
+            async with self._turn:
+                page = await asyncio.to_thread(body.run, snapshot, query, time.time(), after, limit)
+        finally:
+            self._waiting -= 1
+        facts = {
+            "surface": SURFACE,
+            "search": type(body).__name__.removesuffix("SearchBody").lower(),
+            "subject": query.subject and query.subject.id,
+            "action": query.action.name,
+            "resource": query.resource.id,
+            "results": len(page.results),
+            "more": page.cursor is not None,
+            "policy_revision": snapshot.revision,
+            "duration_us": round((time.perf_counter() - started) * 1e6),
+        }
+        log.info("search", extra={"facts": facts})
+        return page

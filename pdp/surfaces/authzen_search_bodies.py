@@ -1,0 +1,127 @@
+"""The bodies of the AuthZEN search endpoints: a question of which one part is left open."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, NamedTuple
+
+from msgspec import UNSET, Struct, UnsetType
+
+from pdp.errors import RequestError
+from pdp.model import Query
+from pdp.policy.snapshot import Snapshot
+from pdp.search import search_actions, search_resources, search_subjects
+from pdp.surfaces.authzen_bodies import EvaluationBody
+from pdp.surfaces.questions import ActionBody, EntityBody
+
+_OPEN = "*"  # stands for what is searched, where a whole question must be read; never looked at
+
+
+class Results(NamedTuple):
+    """One page as AuthZEN writes it, and where the next one starts, if there is one."""
+
+    results: list[dict[str, str]]
+    cursor: str | None
+
+
+class PageBody(Struct, frozen=True):
+    """How many results are wanted, and the token of the page before; empty on the first one."""
+
+    token: str = ""
+    limit: int | None = None
+
+
+class WantedBody(Struct, frozen=True):
+    """The kind of entity that is searched; whatever else is said of it is ignored."""
+
+    type: str
+
+    def open(self) -> EntityBody:
+        """An entity of this kind."""
+        return EntityBody(self.type, _OPEN)
+
+
+class SearchBody(Struct, frozen=True, kw_only=True):
+    """What all searches have."""
+
+    context: dict[str, Any] = {}
+    page: PageBody | UnsetType = UNSET
+
+    def limit(self, most: int) -> int | None:
+        """How many results are wanted on a page, if that is said; RequestError if too many."""
+        limit = None if self.page is UNSET else self.page.limit
+        if limit is not None and not 1 <= limit <= most:
+            raise RequestError("page.limit", f"must be from 1 to {most}")
+        return limit
+
+
+class SubjectSearchBody(SearchBody, frozen=True, kw_only=True):
+    """`POST /access/v1/search/subject`."""
+
+    subject: WantedBody
+    action: ActionBody
+    resource: EntityBody
+
+    def question(self) -> EvaluationBody:
+        """What is asked of every subject."""
+        return EvaluationBody(self.subject.open(), self.action, self.resource, self.context)
+
+    def run(
+        self, snapshot: Snapshot, query: Query, now: float, after: str | None, limit: int
+    ) -> Results:
+        """One page of subjects."""
+        page = search_subjects(snapshot, query, self.subject.type, now, after=after, limit=limit)
+        return Results([found._asdict() for found in page.results], page.cursor)
+
+
+class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
+    """`POST /access/v1/search/resource`."""
+
+    subject: EntityBody
+    action: ActionBody
+    resource: WantedBody
+
+    def question(self) -> EvaluationBody:
+        """What is asked of every resource."""
+        return EvaluationBody(self.subject, self.action, self.resource.open(), self.context)
+
+    def run(
+        self, snapshot: Snapshot, query: Query, now: float, after: str | None, limit: int
+    ) -> Results:
+        """One page of resources."""
+        page = search_resources(snapshot, query, self.resource.type, now, after=after, limit=limit)
+        return Results([found._asdict() for found in page.results], page.cursor)
+
+
+class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
+    """`POST /access/v1/search/action`."""
+
+    subject: EntityBody
+    resource: EntityBody
+
+    def question(self) -> EvaluationBody:
+        """What is asked of every action."""
+        return EvaluationBody(self.subject, ActionBody(_OPEN), self.resource, self.context)
+
+    def run(
+        self, snapshot: Snapshot, query: Query, now: float, after: str | None, limit: int
+    ) -> Results:
+        """One page of names."""
+        page = search_actions(snapshot, query, now, after=after, limit=limit)
+        return Results([{"name": name} for name in page.results], page.cursor)
+
+
+AnySearch = SubjectSearchBody | ResourceSearchBody | ActionSearchBody
+
+
+def digest(kind: type[AnySearch], query: Query, caller: str) -> bytes:
+    """What a token for the next page is good for: this search of this caller, pages aside."""
+    entities = [
+        [entity.type, entity.id, entity.properties]
+        for entity in (query.subject, query.resource)
+        if entity is not None
+    ]
+    action = [query.action.name, query.action.properties]
+    asked = [kind.__name__, caller, query.vouched, *entities, action, query.context]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).digest()

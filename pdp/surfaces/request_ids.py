@@ -1,0 +1,25 @@
+"""Hands a caller's own `X-Request-ID` back, where the AuthZEN API promises to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from aiohttp import web
+
+from pdp.model import Answer
+
+FIELD: Final = "X-Request-ID"
+_ECHOING: Final = ("/access/v1/", "/.well-known/authzen-configuration")
+_SOUND: Final = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def echo_request_id(request: web.BaseRequest, answer: Answer) -> Answer:
+    """The answer with the id of the request, if there is exactly one, visible ASCII and short."""
+    given = request.headers.getall(FIELD, ())
+    if len(given) != 1 or not request.raw_path.startswith(_ECHOING):
+        return answer
+    if not _SOUND.fullmatch(given[0]):
+        return answer
+    return replace(answer, headers=(*answer.headers, (FIELD, given[0])))

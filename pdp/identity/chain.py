@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from pdp.errors import Unavailable
 from pdp.identity.api_keys import ApiKeys
 from pdp.identity.basic import Basic
 from pdp.identity.introspection import TokenInspector
@@ -71,9 +72,7 @@ class Authenticator:
     ) -> None:
         self.configured = settings.configured
         self.revocations = revocations
-        self.tokens = Tokens(
-            settings.issuers, means.keys, means.inspectors, settings.token_cache_size
-        )
+        self.tokens = Tokens(settings, means.keys, means.inspectors)
         self._cookie = settings.session.cookie if settings.session else None
         self._api_keys = means.api_keys
         self._key_roles = frozenset(settings.api_keys.roles if settings.api_keys else ())
@@ -98,10 +97,17 @@ class Authenticator:
         session = None
         if self._cookie is not None and credentials.cookie is not None:
             session = await self._session(credentials.cookie, self._cookie, now)
-        if not credentials.presented:
+        header = credentials.authorization
+        if header is not None:  # a gateway's every request: what is remembered is told at once
+            key = digest("authorization", header)
+            found = self.tokens.recall(key, now, self.revocations) or self._unrevoked(
+                await self._authorization(header, key, address, now)
+            )
+        elif credentials.presented:
+            found = self._unrevoked(await self._presented(credentials, address, now))
+        else:
             return session or ANONYMOUS
-        found = self._unrevoked(await self._presented(credentials, address, now))
-        return _AMBIGUOUS if _disagree(found, session) else found
+        return _AMBIGUOUS if session is not None and _disagree(found, session) else found
 
     def finds(self, credentials: Credentials) -> bool:
         """Whether there is anything to judge: a session's cookie, but no other, is."""
@@ -113,8 +119,6 @@ class Authenticator:
     async def _presented(
         self, credentials: Credentials, address: str | None, now: float
     ) -> Finding:
-        if credentials.authorization is not None:
-            return await self._authorization(credentials.authorization, address, now)
         if credentials.token is None:
             return await self._api_key(credentials.api_key or "", address, now)
         if not self._bearer:
@@ -122,12 +126,13 @@ class Authenticator:
         token = credentials.token
         return await self._token(token, "bearer", now) if token else _MALFORMED
 
-    async def _authorization(self, value: str, address: str | None, now: float) -> Finding:
-        """`auth-scheme [ 1*SP ( token68 / parameters ) ]`, RFC 9110 §11.4."""
-        key = digest("authorization", value)
-        known = self.tokens.recall(key, now)  # only what could be read is remembered
-        if known is not None:
-            return known
+    async def _authorization(
+        self, value: str, key: bytes, address: str | None, now: float
+    ) -> Finding:
+        """`auth-scheme [ 1*SP ( token68 / parameters ) ]`, RFC 9110 §11.4.
+
+        `key` is where a good token is remembered.
+        """
         parsed = _AUTHORIZATION.fullmatch(value)
         if parsed is None:
             return _MALFORMED
@@ -140,7 +145,8 @@ class Authenticator:
 
     async def _token(self, token: str, kind: Kind, now: float) -> Finding:
         key = digest(kind, token)
-        return self.tokens.recall(key, now) or await self.tokens.find(token, kind, now, key)
+        known = self.tokens.recall(key, now, self.revocations)
+        return known or await self.tokens.find(token, kind, now, key)
 
     async def _api_key(self, key: str, _: str | None, now: float) -> Finding:
         if self._api_keys is None:
@@ -151,11 +157,17 @@ class Authenticator:
         return replace(found, roles=tuple(r for r in found.roles if r in self._key_roles))
 
     async def _session(self, header: str, name: str, now: float) -> Identity | None:
-        """Whose session it is; nobody's if it is no good, None if there is none."""
+        """Whose session it is; nobody's if it is no good, None if there is none.
+
+        If it cannot be found out, that is a fault only where being nobody is not enough.
+        """
         value = session_of(header, name)
         if value is None:
             return None
-        found = await self._token(value, "cookie", now) if value else _NO_SESSION
+        try:
+            found = await self._token(value, "cookie", now) if value else _NO_SESSION
+        except Unavailable as error:
+            return nobody(Rejected(error.reason))
         if isinstance(found, Identity):
             found = self._unrevoked(replace(found, method=Method.SESSION))
         if isinstance(found, Rejected):
@@ -163,15 +175,15 @@ class Authenticator:
         return found
 
     def _unrevoked(self, found: Finding) -> Finding:
-        # INVARIANT: asked on every authentication, so that no cache outlives a revocation.
+        # INVARIANT: asked of all that is not remembered; of the rest see `Verified.unless_in`.
         if isinstance(found, Identity):
             reason = self.revocations.refusal(found)
             return found if reason is None else rejected(found, reason)
         return found
 
 
-def _disagree(found: Finding, session: Identity | None) -> bool:
+def _disagree(found: Finding, session: Identity) -> bool:
     """Whether two good credentials speak for different subjects (RFC 6750 §2)."""
-    if session is None or not session.authenticated or isinstance(found, Rejected):
+    if not session.authenticated or isinstance(found, Rejected):
         return False
     return (found.type, found.id) != (session.type, session.id)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pdp.identity.attempts import Refuses
 from pdp.model import (
     ANONYMOUS,
     Action,

@@ -13,6 +13,7 @@ from typing import Any
 
 from support import VERDICTS, Running, copy_policies, pdp, token
 
+from pdp.identity.attempts import Refuses
 from pdp.model import RESOURCE_TYPE, Action, Credentials, Entity, Query, Verdict
 from pdp.pipeline import judge
 
@@ -150,8 +151,8 @@ async def by_engine(server: Running, row: Row) -> Verdict:
     service = server.service
     credentials = Credentials(**vars(row.presented))
 
-    async def authenticate(given: Credentials, now: float) -> Any:
-        return await service.authenticate(given, now, row.ip)
+    async def authenticate(given: Credentials, now: float, refuses: Refuses) -> Any:
+        return await service.authenticate(given, now, refuses, address=row.ip)
 
     return await judge(query, credentials, authenticate, service.snapshot, time.time())
 

@@ -218,7 +218,9 @@ async def test_a_broken_policy_delays_no_revocation_and_no_key(
     (policies / "issuer.pem").write_bytes(OTHER_PEM)
     await until(server, new, 200)
     await eventually(lambda: server.service.stale)
-    assert server.service.watch.problems("revocations") == server.service.watch.problems("keys") == ()
+    assert (
+        server.service.watch.problems("revocations") == server.service.watch.problems("keys") == ()
+    )
 
 
 async def test_a_mistake_in_revocations_and_keys_delays_no_policy(
@@ -231,7 +233,11 @@ async def test_a_mistake_in_revocations_and_keys_delays_no_policy(
     (policies / "rbac.csv").write_text(rules.replace("p, anonymous, /docs/*, ^GET$\n", ""))
     await until(server, token("alice"), 404)
     assert server.service.stale == ()
-    await eventually(lambda: server.service.watch.problems("revocations") and server.service.watch.problems("keys"))
+    await eventually(
+        lambda: (
+            server.service.watch.problems("revocations") and server.service.watch.problems("keys")
+        )
+    )
 
 
 def removed(file: Path) -> None:

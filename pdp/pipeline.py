@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from pdp.identity.attempts import Refuses
 from pdp.model import (
     ANONYMOUS,
     Action,
@@ -34,7 +35,8 @@ from pdp.policy.combine import Ground, first_refusal, judge_grants
 from pdp.policy.facts import Facts, Source
 from pdp.policy.snapshot import Snapshot
 
-Authenticate = Callable[[Credentials, float], Awaitable[Identity | Rejected]]
+Known = tuple[Identity | None, tuple[str, ...]]  # who asks, with all roles
+Authenticate = Callable[[Credentials, float, Refuses], Awaitable[Identity | Rejected]]
 
 
 async def judge(
@@ -49,7 +51,7 @@ async def judge(
     entered = question.enter()
     if isinstance(entered, Verdict):
         return entered
-    return question.conclude(await authenticate(credentials, now), entered)
+    return question.conclude(await authenticate(credentials, now, question.refuses), entered)
 
 
 def decide(query: Query, identity: Identity | Rejected, snapshot: Snapshot, now: float) -> Verdict:
@@ -87,14 +89,18 @@ class Question(Struct, frozen=True):
             return self.conclude(nobody(refused) if cookie else refused, waiting)
         known = identity, self.snapshot.roles(facts)
         if identity.authenticated and self._named_another(identity):
-            return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), *known)
+            return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), known)
         refusal = waiting or first_refusal(self.snapshot.late_guards, facts)
         ground = refusal or self.grant(identity, facts)
         if ground.allows:
             ground = first_refusal(self.snapshot.step_ups, facts) or ground
         if ground.allows:
-            return self._verdict(Outcome.ALLOW, ground, *known)
-        return self._verdict(*self._refuse(identity, facts, ground), *known)
+            return self._verdict(Outcome.ALLOW, ground, known)
+        return self._verdict(*self._refuse(identity, facts, ground), known)
+
+    def refuses(self, identity: Identity) -> Rejected | None:
+        """Why nobody may go by this identity here, however good its credential."""
+        return self.snapshot.refuses(identity, self.facts(identity))
 
     def facts(self, identity: Identity) -> Facts:
         """What is known when `identity` asks."""
@@ -147,14 +153,8 @@ class Question(Struct, frozen=True):
         guards = (*self.snapshot.early_guards, *self.snapshot.late_guards)
         return first_refusal(guards, facts) is None and other.grant(identity, facts).allows
 
-    def _verdict(
-        self,
-        outcome: Outcome,
-        ground: Ground,
-        identity: Identity | None = None,
-        roles: tuple[str, ...] = (),
-    ) -> Verdict:
-        return ground.verdict(outcome, identity, roles, self.snapshot.revision)
+    def _verdict(self, outcome: Outcome, ground: Ground, known: Known = (None, ())) -> Verdict:
+        return ground.verdict(outcome, *known, self.snapshot.revision)
 
 
 _NOT_GRANTED = Ground(Reason.NOT_GRANTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import Any, NoReturn
@@ -32,9 +33,11 @@ def _int(text: str) -> int:
 
 
 _LONGEST_INTEGER = 1_000  # digits; Python's own bound is 4,300, and its message names the length
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_members, parse_constant=_constant, parse_float=_float, parse_int=_int
+_strict = functools.partial(
+    json.JSONDecoder, object_pairs_hook=_members, parse_constant=_constant, parse_float=_float
 )
+_DECODER = _strict(parse_int=_int)
+_DECODER_OF_SHORT = _strict()  # no integer is longer than the text that holds it
 
 
 def loads(data: bytes) -> Any:
@@ -50,8 +53,9 @@ def loads(data: bytes) -> Any:
         raise ValueError("not UTF-8") from None
     if text.startswith("\ufeff"):
         raise ValueError("starts with a byte-order mark")
+    decoder = _DECODER_OF_SHORT if len(text) <= _LONGEST_INTEGER else _DECODER
     try:
-        value = _DECODER.decode(text)
+        value = decoder.decode(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON, at byte {error.pos}") from None
     except RecursionError:

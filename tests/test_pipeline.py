@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pdp.identity.attempts import Refuses
 from pdp.model import (
     ANONYMOUS,
     Action,
@@ -20,6 +21,7 @@ from pdp.model import (
     Reason,
     Rejected,
     Verdict,
+    nobody,
 )
 from pdp.pipeline import decide, judge
 from pdp.policy.facts import Instant
@@ -76,6 +78,7 @@ class Layer:
     model: str
     rows: str
     request: Mapping[str, str] = field(default_factory=dict)
+    reason: str = "guard_denied"
 
 
 NETWORK = Layer("network", "guard", IP_GUARD, "p, 198.51.100.0/24, deny\n")
@@ -109,6 +112,7 @@ def snapshot_of(
                 model=f"{layer.name}.conf",
                 policy=f"{layer.name}.csv",
                 request=dict(layer.request),
+                reason=layer.reason,  # type: ignore[arg-type]
             )
             for layer in layers
         ),
@@ -517,3 +521,153 @@ def test_what_time_it_is_says_the_clock_or_who_vouches(
     context = {} if given is None else {"time": given}
     asked = Query(Action("GET"), Entity("resource", "/noon"), context, vouched=vouched)
     assert decide(asked, known("alice"), snapshot_of((CLOCK,)), NOW).status == status
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (Rejected(Reason.CLIENT_BLOCKED, 600), 403),
+        (Rejected(Reason.THROTTLED, 7), 429),
+        (Rejected(Reason.REQUEST_INVALID, detail="two subjects"), 400),
+        (Rejected(Reason.API_KEY_INVALID), 401),
+        (Rejected(Reason.PASSWORD_INVALID), 401),
+    ],
+)
+@pytest.mark.parametrize("resource", ["/docs/a", "/invoices/7", "/admin", "/ghost"])
+def test_a_refused_credential_is_the_same_for_every_resource(
+    refusal: Rejected, status: int, resource: str
+) -> None:
+    verdict = decide(query(resource), refusal, SNAPSHOT, NOW)
+    assert (verdict.status, verdict.reason) == (status, refusal.reason)
+    assert (verdict.retry_after, verdict.detail) == (refusal.retry_after, refusal.detail)
+    assert (verdict.identity, verdict.layer, verdict.demands) == (None, None, ())
+
+
+CLOSED = b"""[
+  {"type": "user", "id": "alice", "properties": {"disabled": true}},
+  {"type": "device", "id": "bob", "properties": {"disabled": true}},
+  {"type": "user", "id": "bob", "properties": {"disabled": false}}
+]"""
+NO_GOOD = {
+    Method.BEARER: (Reason.TOKEN_INVALID, Reason.ACCOUNT_DISABLED),
+    Method.API_KEY: (Reason.API_KEY_INVALID, Reason.API_KEY_INVALID),
+    Method.BASIC: (Reason.PASSWORD_INVALID, Reason.PASSWORD_INVALID),
+}
+
+
+@pytest.mark.parametrize("method", NO_GOOD)
+@pytest.mark.parametrize("resource", ["/docs/a", "/invoices/7", "/admin", "/ghost"])
+def test_a_right_guess_at_what_is_no_good_looks_like_a_wrong_one(
+    method: Method, resource: str
+) -> None:
+    snapshot = snapshot_of(entities=CLOSED)
+    for name, reason in zip(("member", "alice"), NO_GOOD[method], strict=True):
+        verdict = decide(query(resource), Identity(name, method=method), snapshot, NOW)
+        assert (verdict.status, verdict.reason, verdict.identity) == (401, reason, None)
+
+
+def test_an_account_is_closed_by_its_whole_name() -> None:
+    snapshot = snapshot_of(entities=CLOSED)
+    assert decide(query("/docs/a"), known("bob"), snapshot, NOW).status == 200
+    device = Identity("bob", "device", Method.BEARER)
+    assert decide(query("/docs/a"), device, snapshot, NOW).reason is Reason.ACCOUNT_DISABLED
+
+
+def test_nobody_vouches_for_a_closed_account() -> None:
+    vouched = Identity("alice", method=Method.VOUCHED)
+    verdict = decide(query("/invoices/7"), vouched, snapshot_of(entities=CLOSED), NOW)
+    assert (verdict.status, verdict.reason) == (401, Reason.ACCOUNT_DISABLED)
+
+
+COOKIES = [
+    Identity("alice", method=Method.SESSION),  # whose account is closed
+    Identity("member", method=Method.SESSION),  # a role's name
+    Identity("anonymous", method=Method.SESSION),
+    nobody(Rejected(Reason.SESSION_INVALID)),
+]
+
+
+@pytest.mark.parametrize("who", COOKIES)
+@pytest.mark.parametrize(
+    ("asked", "status", "reason", "layer"),
+    [
+        (query("/docs/a"), 200, Reason.PUBLIC, "rbac"),
+        (query("/invoices/7"), 401, Reason.SESSION_INVALID, None),
+        (query("/admin"), 401, Reason.SESSION_INVALID, None),
+        (query("/ghost"), 401, Reason.SESSION_INVALID, None),
+        (query("/bar"), 401, Reason.SESSION_INVALID, "ages"),
+        (query("/admin", ip=HELD), 401, Reason.SESSION_INVALID, "office"),
+        (query("/docs/a", ip=BLOCKED), 403, Reason.GUARD_DENIED, "network"),
+        (query("/docs/a", subject=Entity("user", "bob")), 200, Reason.PUBLIC, "rbac"),
+    ],
+)
+def test_a_cookie_that_is_no_good_counts_as_none(
+    who: Identity, asked: Query, status: int, reason: Reason, layer: str | None
+) -> None:
+    verdict = decide(asked, who, snapshot_of(entities=CLOSED), NOW)
+    assert (verdict.status, verdict.reason, verdict.layer) == (status, reason, layer)
+    assert verdict.identity is None or verdict.identity.id == "anonymous"
+
+
+STRONG = Layer(
+    "strong",
+    "guard",
+    model(
+        "sub, obj",
+        "obj, acr, max_age, eft",
+        DENY_OVERRIDE,
+        "r.obj == p.obj && !(r.sub.acr == p.acr)",
+    ),
+    "".join(f"p, {at}, mfa, 300, deny\n" for at in ("/invoices/7", "/admin", "/docs/a", "/bar")),
+    reason="step_up_required",
+)
+SCOPES = Layer(
+    "scopes",
+    "guard",
+    model(
+        "sub, obj", "obj, scope, eft", DENY_OVERRIDE, "r.obj == p.obj && !(p.scope in r.sub.scope)"
+    ),
+    "p, /invoices/7, invoices, deny\np, /admin, admin, deny\np, /ghost, ghosts, deny\n",
+    reason="insufficient_scope",
+)
+DEMANDED = (("acr_values", "mfa"), ("max_age", "300"))
+SCOPED = {"age": 30, "scope": ["invoices", "admin"]}
+
+
+@pytest.mark.parametrize(
+    ("resource", "who", "status", "reason"),
+    [
+        ("/invoices/7", known("alice", claims=SCOPED), 401, "step_up_required"),
+        ("/invoices/7", known("alice", claims={**SCOPED, "acr": "mfa"}), 200, "granted"),
+        ("/invoices/7", known("alice", claims={"acr": "mfa"}), 403, "insufficient_scope"),
+        ("/invoices/7", ALICE, 403, "insufficient_scope"),
+        ("/invoices/7", known("bob", claims=SCOPED), 403, "not_granted"),
+        ("/invoices/7", known("mallory", claims=SCOPED), 403, "explicitly_denied"),
+        ("/invoices/7", ANONYMOUS, 401, "credentials_missing"),
+        ("/bar", known("alice", claims={"age": 17}), 403, "guard_denied"),
+        ("/bar", ALICE, 401, "step_up_required"),
+        ("/docs/a", known("bob"), 401, "step_up_required"),
+        ("/docs/a", known("bob", claims={"acr": "mfa"}), 200, "public"),
+        ("/docs/a", ANONYMOUS, 401, "credentials_missing"),
+        ("/admin", known("carol", claims=SCOPED), 401, "step_up_required"),
+        ("/admin", CAROL, 404, "concealed"),
+        ("/admin", known("alice", claims=SCOPED), 404, "concealed"),
+        ("/ghost", ALICE, 404, "resource_unknown"),
+    ],
+)
+def test_a_stronger_login_is_asked_for_last_and_a_scope_before(
+    resource: str, who: Identity, status: int, reason: str
+) -> None:
+    verdict = decide(query(resource), who, snapshot_of((STRONG, SCOPES, *ALL)), NOW)
+    assert (verdict.status, verdict.reason.value) == (status, reason)
+    if reason == "step_up_required":
+        assert (verdict.layer, verdict.demands) == ("strong", DEMANDED)
+    if reason == "insufficient_scope":
+        assert (verdict.layer, verdict.demands) == ("scopes", (("scope", "invoices"),))
+
+
+@pytest.mark.parametrize("method", [Method.API_KEY, Method.BASIC, Method.SESSION])
+def test_whom_the_asker_names_must_be_the_subject_of_any_credential(method: Method) -> None:
+    alice, named = Identity("alice", method=method), Entity("user", "bob")
+    verdict = decide(query("/invoices/7", subject=named), alice, SNAPSHOT, NOW)
+    assert (verdict.status, verdict.reason) == (403, Reason.SUBJECT_MISMATCH)

@@ -46,6 +46,23 @@ def test_odd_json_is_refused_without_quoting_it(data: bytes, message: str) -> No
     assert "secret" not in str(caught.value)
 
 
+NINES = b"9" * 999
+
+
+@pytest.mark.parametrize("around", [b"%s", b"[%s]", b'{"a": [%s]}', b"[%s" + b" " * 2_000 + b"]"])
+@pytest.mark.parametrize(("integer", "read"), [(b"9", True), (b"99", False)])
+@pytest.mark.parametrize("sign", [b"", b"-"])
+def test_an_integer_has_at_most_a_thousand_characters_in_whatever_text(
+    around: bytes, integer: bytes, read: bool, sign: bytes
+) -> None:
+    text = around % (sign + (NINES[1:] if sign else NINES) + integer)
+    if read:
+        assert strict_json.loads(text) == json.loads(text)
+    else:
+        with pytest.raises(ValueError, match=r"^a number is out of range$"):
+            strict_json.loads(text)
+
+
 @pytest.mark.parametrize("depth", range(900, 1000, 3))
 def test_depth_ends_in_a_value_or_a_value_error(depth: int) -> None:
     data = b"[" * depth + b'"\\u0041"' + b"]" * depth

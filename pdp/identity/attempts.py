@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from pdp.model import Identity, Rejected
+
+Refuses = Callable[[Identity], Rejected | None]
+
+
+def refuses_nobody(_: Identity) -> None:
+    """What a policy that refuses nobody says of an identity."""
+
+
+class Asked(NamedTuple):
+    """How a credential came: the client's address, if known, and when, in Unix seconds.
+
+    `refuses` is why the policy has nobody go by an identity.
+    """
+
+    address: str | None
+    now: float
+    refuses: Refuses = refuses_nobody
 
 
 class Attempts(Protocol):

@@ -7,11 +7,12 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Annotated, Final, Protocol
 
 import msgspec
 
-from pdp.identity.attempts import Attempts
+from pdp.identity.attempts import Asked, Attempts
 from pdp.identity.htpasswd import Users, read_users
 from pdp.identity.text import is_name
 from pdp.model import ANONYMOUS_ID, Identity, Method, Reason, Rejected
@@ -87,35 +88,51 @@ class Basic:
         self._successes = _Successes(settings.cache_size, settings.cache_seconds)
 
     async def authenticate(
-        self, value: str, address: str | None, now: float
+        self,
+        value: str,
+        asked: Asked,
+        unrevoked: Callable[[Identity], Identity | Rejected] = lambda identity: identity,
     ) -> Identity | Rejected:
-        """Who presented `value`, the token68 behind `Basic`; `now` in Unix seconds.
+        """Who presented `value`, the token68 behind `Basic`.
 
-        INVARIANT: unknown names and wrong passwords take the same steps, and one verification
-        each; a block takes none, whether the password is good or not.
+        `unrevoked` says whether the identity was taken back.
+
+        INVARIANT: unknown names, wrong passwords, and right ones of whom nobody may go by take the
+        same steps, and one verification each; a block takes none, whether the password is good or
+        not.
         """
         presented = parse(value)
         if presented is None:
             return _MALFORMED
         name, password = presented
-        blocked = self._blocked(name, address)
+        blocked = self._blocked(name, asked.address)
         if blocked is not None:
             return blocked
         stored, decoy = self._stored(name), self._users.current().decoy(name, self._key)
         encoded = decoy if stored is None else stored
         proof = self._proof(name, password, encoded)
-        if not self._successes.holds(proof, now):
+        known = self._successes.holds(proof, asked.now)
+        if not known:
             good = await self._verifier.verify(password, encoded)
             # Others may have failed meanwhile: many guesses at once are not more guesses.
-            blocked = self._blocked(name, address)
+            blocked = self._blocked(name, asked.address)
             if blocked is not None:
                 return blocked
             # The row may have changed meanwhile, too.
             if stored is None or not good or self._stored(name) != stored:
-                self._attempts.failed(name, address)
-                return _WRONG
-            self._successes.add(proof, now)
-        return Identity(self._prefix + name, method=Method.BASIC)
+                return self._failed(name, asked, _WRONG)
+        found = unrevoked(Identity(self._prefix + name, method=Method.BASIC))
+        refused = found if isinstance(found, Rejected) else asked.refuses(found)
+        if refused is not None:
+            self._successes.drop(proof)
+            return self._failed(name, asked, refused)
+        if not known:
+            self._successes.add(proof, asked.now)
+        return found
+
+    def _failed(self, name: str, asked: Asked, why: Rejected) -> Rejected:
+        self._attempts.failed(name, asked.address)
+        return why
 
     def _blocked(self, name: str, address: str | None) -> Rejected | None:
         seconds = self._attempts.blocked(name, address)
@@ -155,6 +172,10 @@ class _Successes:
             return False
         self._verified.move_to_end(proof)
         return True
+
+    def drop(self, proof: bytes) -> None:
+        """Forget this, if it is remembered."""
+        self._verified.pop(proof, None)
 
     def add(self, proof: bytes, now: float) -> None:
         """Remember this, at the expense of the least recently used."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from pdp.errors import Unavailable
 from pdp.identity.api_keys import ApiKeys
+from pdp.identity.attempts import Asked, Refuses, refuses_nobody
 from pdp.identity.basic import Basic
 from pdp.identity.introspection import TokenInspector
 from pdp.identity.issuer import Kind
@@ -28,8 +31,7 @@ from pdp.model import (
     rejected,
 )
 
-# What follows the scheme, from which client address, and when.
-Judge = Callable[[str, str | None, float], Awaitable[Finding]]
+Judge = Callable[[str, Asked], Awaitable[Finding]]  # what follows the scheme, and how it came
 
 _AUTHORIZATION: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?: ++([\x20-\x7e]*+))?+")
 _B64TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
@@ -71,9 +73,7 @@ class Authenticator:
     ) -> None:
         self.configured = settings.configured
         self.revocations = revocations
-        self.tokens = Tokens(
-            settings.issuers, means.keys, means.inspectors, settings.token_cache_size
-        )
+        self.tokens = Tokens(settings, means.keys, means.inspectors)
         self._cookie = settings.session.cookie if settings.session else None
         self._api_keys = means.api_keys
         self._key_roles = frozenset(settings.api_keys.roles if settings.api_keys else ())
@@ -82,26 +82,41 @@ class Authenticator:
         if means.api_keys is not None:
             judges["apikey"] = self._api_key
         if means.basic is not None:
-            judges["basic"] = means.basic.authenticate
+            judges["basic"] = partial(means.basic.authenticate, unrevoked=self._unrevoked)
         self._judges: Mapping[str, Judge] = MappingProxyType(judges)
 
     async def authenticate(
-        self, credentials: Credentials, now: float, address: str | None = None
+        self,
+        credentials: Credentials,
+        now: float,
+        address: str | None = None,
+        refuses: Refuses = refuses_nobody,
     ) -> Finding:
         """Who presented these credentials, or why they are refused; `now` in Unix seconds.
 
         ANONYMOUS if nothing was presented or nothing is configured to judge it. `address` is the
-        client's, against whom guesses count. Unavailable if it cannot be found out now.
+        client's, against whom guesses count. `refuses` is why the policy has nobody go by an
+        identity: whoever asks must look at that again. Unavailable if it cannot be found out now.
         """
         if not self.configured:
             return ANONYMOUS
         session = None
         if self._cookie is not None and credentials.cookie is not None:
             session = await self._session(credentials.cookie, self._cookie, now)
-        if not credentials.presented:
+        asked = Asked(address, now, refuses)
+        header = credentials.authorization
+        if header is not None:  # a gateway's every request: what is remembered is told at once
+            key = digest("authorization", header)
+            found = self.tokens.recall(key, now, self.revocations) or self._unrevoked(
+                await self._authorization(header, key, asked)
+            )
+        elif credentials.presented:
+            found = self._unrevoked(await self._presented(credentials, asked))
+        else:
             return session or ANONYMOUS
-        found = self._unrevoked(await self._presented(credentials, address, now))
-        return _AMBIGUOUS if _disagree(found, session) else found
+        if session is None or not _disagree(found, session) or refuses(session):
+            return found
+        return _AMBIGUOUS
 
     def finds(self, credentials: Credentials) -> bool:
         """Whether there is anything to judge: a session's cookie, but no other, is."""
@@ -110,52 +125,55 @@ class Authenticator:
         named = self._cookie is not None and credentials.cookie is not None
         return named and session_of(credentials.cookie or "", self._cookie or "") is not None
 
-    async def _presented(
-        self, credentials: Credentials, address: str | None, now: float
-    ) -> Finding:
-        if credentials.authorization is not None:
-            return await self._authorization(credentials.authorization, address, now)
+    async def _presented(self, credentials: Credentials, asked: Asked) -> Finding:
         if credentials.token is None:
-            return await self._api_key(credentials.api_key or "", address, now)
+            return await self._api_key(credentials.api_key or "", asked)
         if not self._bearer:
             return _UNSUPPORTED
         token = credentials.token
-        return await self._token(token, "bearer", now) if token else _MALFORMED
+        return await self._token(token, "bearer", asked.now) if token else _MALFORMED
 
-    async def _authorization(self, value: str, address: str | None, now: float) -> Finding:
-        """`auth-scheme [ 1*SP ( token68 / parameters ) ]`, RFC 9110 §11.4."""
-        key = digest("authorization", value)
-        known = self.tokens.recall(key, now)  # only what could be read is remembered
-        if known is not None:
-            return known
+    async def _authorization(self, value: str, key: bytes, asked: Asked) -> Finding:
+        """`auth-scheme [ 1*SP ( token68 / parameters ) ]`, RFC 9110 §11.4.
+
+        `key` is where a good token is remembered.
+        """
         parsed = _AUTHORIZATION.fullmatch(value)
         if parsed is None:
             return _MALFORMED
         scheme, value = parsed[1].lower(), parsed[2] or ""
         if scheme == "bearer" and self._bearer:
             well_formed = _B64TOKEN.fullmatch(value)
-            return await self.tokens.find(value, "bearer", now, key) if well_formed else _MALFORMED
+            find = self.tokens.find
+            return await find(value, "bearer", asked.now, key) if well_formed else _MALFORMED
         judge = self._judges.get(scheme)
-        return _UNSUPPORTED if judge is None else await judge(value, address, now)
+        return _UNSUPPORTED if judge is None else await judge(value, asked)
 
     async def _token(self, token: str, kind: Kind, now: float) -> Finding:
         key = digest(kind, token)
-        return self.tokens.recall(key, now) or await self.tokens.find(token, kind, now, key)
+        known = self.tokens.recall(key, now, self.revocations)
+        return known or await self.tokens.find(token, kind, now, key)
 
-    async def _api_key(self, key: str, _: str | None, now: float) -> Finding:
+    async def _api_key(self, key: str, asked: Asked) -> Finding:
         if self._api_keys is None:
             return _UNSUPPORTED
-        found = self._api_keys.current().find(key, now)
+        found = self._api_keys.current().find(key, asked.now)
         if isinstance(found, Rejected):
             return found
         return replace(found, roles=tuple(r for r in found.roles if r in self._key_roles))
 
     async def _session(self, header: str, name: str, now: float) -> Identity | None:
-        """Whose session it is; nobody's if it is no good, None if there is none."""
+        """Whose session it is; nobody's if it is no good, None if there is none.
+
+        If it cannot be found out, that is a fault only where being nobody is not enough.
+        """
         value = session_of(header, name)
         if value is None:
             return None
-        found = await self._token(value, "cookie", now) if value else _NO_SESSION
+        try:
+            found = await self._token(value, "cookie", now) if value else _NO_SESSION
+        except Unavailable as error:
+            return nobody(Rejected(error.reason))
         if isinstance(found, Identity):
             found = self._unrevoked(replace(found, method=Method.SESSION))
         if isinstance(found, Rejected):
@@ -163,15 +181,15 @@ class Authenticator:
         return found
 
     def _unrevoked(self, found: Finding) -> Finding:
-        # INVARIANT: asked on every authentication, so that no cache outlives a revocation.
+        # INVARIANT: asked of all that is not remembered; of the rest see `Verified.unless_in`.
         if isinstance(found, Identity):
             reason = self.revocations.refusal(found)
             return found if reason is None else rejected(found, reason)
         return found
 
 
-def _disagree(found: Finding, session: Identity | None) -> bool:
+def _disagree(found: Finding, session: Identity) -> bool:
     """Whether two good credentials speak for different subjects (RFC 6750 §2)."""
-    if session is None or not session.authenticated or isinstance(found, Rejected):
+    if not session.authenticated or isinstance(found, Rejected):
         return False
     return (found.type, found.id) != (session.type, session.id)

@@ -19,19 +19,27 @@ Rule = Callable[[Claims, IssuerSettings, float], Reason | None]
 
 _END_OF_9999: Final = 253_402_300_799
 _DATES: Final = ("exp", "nbf", "iat")
+_NUMBERS: Final = (int, float)
 _STRINGS: Final = frozenset({str})
 
 
-def identify(claims: Claims, issuer: IssuerSettings, now: float) -> Identity | Rejected:
+def identify(
+    claims: Claims, issuer: IssuerSettings, now: float, kid: str | None = None
+) -> Identity | Rejected:
     """Who the claims of a signed token say it is, or why they are not good enough at `now`.
 
     `now` is in Unix seconds. Expiry is judged last: `token_expired` means that all else is good.
+    `kid` names the key by which it was signed.
     """
-    return identify_by(SIGNED, claims, issuer, now)
+    return identify_by(SIGNED, claims, issuer, now, kid)
 
 
 def identify_by(
-    rules: tuple[Rule, ...], claims: Claims, issuer: IssuerSettings, now: float
+    rules: tuple[Rule, ...],
+    claims: Claims,
+    issuer: IssuerSettings,
+    now: float,
+    kid: str | None = None,
 ) -> Identity | Rejected:
     """Who the claims say it is, or the reason of the first rule that they break.
 
@@ -50,6 +58,7 @@ def identify_by(
         roles=_roles(seen, issuer),
         domain=domain if is_name(domain) else None,
         issuer=issuer.issuer,
+        kid=kid,
         expires=claims["exp"] + issuer.leeway_seconds if "exp" in claims else None,
     )
 
@@ -83,13 +92,15 @@ def expiring(claims: Claims, _: IssuerSettings, __: float) -> Reason | None:
 
 def dated(claims: Claims, _: IssuerSettings, __: float) -> Reason | None:
     """`exp`, `nbf` and `iat` are dates, where they are given."""
-    good = all(is_date(claims[d]) for d in _DATES if d in claims)
-    return None if good else Reason.TOKEN_INVALID
+    for name in _DATES:
+        if name in claims and not is_date(claims[name]):
+            return Reason.TOKEN_INVALID
+    return None
 
 
 def is_date(value: object) -> TypeGuard[float]:
     """A NumericDate up to the year 9999; the comparison refuses NaN and infinity, too."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return False
     return 0 <= value <= _END_OF_9999
 
@@ -102,10 +113,10 @@ def from_issuer(claims: Claims, issuer: IssuerSettings, _: float) -> Reason | No
 def for_audience(claims: Claims, issuer: IssuerSettings, _: float) -> Reason | None:
     """`aud` holds one of the audiences, and nothing but strings."""
     named = claims.get("aud")
-    audiences = named if isinstance(named, list) else [named]
-    good = all(isinstance(a, str) for a in audiences) and any(
-        a in issuer.audiences for a in audiences
-    )
+    if isinstance(named, list):
+        good = all(isinstance(a, str) for a in named) and any(a in issuer.audiences for a in named)
+    else:
+        good = isinstance(named, str) and named in issuer.audiences
     return None if good else Reason.AUDIENCE_MISMATCH
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,15 +20,27 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_public_key,
 )
-from jwt.algorithms import HMACAlgorithm
+from jwt.algorithms import Algorithm, HMACAlgorithm
 
-from pdp.identity.algorithms import BY_CURVE, EDDSA, HMAC_MINIMUM, RSA, RSA_MAXIMUM, RSA_MINIMUM
+from pdp.identity.algorithms import (
+    ALGORITHMS,
+    BY_CURVE,
+    EDDSA,
+    HMAC_MINIMUM,
+    RSA,
+    RSA_MAXIMUM,
+    RSA_MINIMUM,
+)
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 Material = PublicKey | bytes
 
 # A secret's fingerprint is worth nothing outside this process.
 _PEPPER: Final = secrets.token_bytes(32)
+
+_JWS: Final = jwt.PyJWS(sorted(ALGORITHMS))
+_UNUSABLE: Final = (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError)
+_Prepared = Mapping[str, tuple[Algorithm, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,33 @@ class Key:
     kid: str | None
     algorithms: frozenset[str]
     material: Material = field(repr=False)
+    _prepared: _Prepared = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        prepared = {alg: _prepare(alg, self.material) for alg in self.algorithms}
+        fit = {alg: found for alg, found in prepared.items() if found is not None}
+        object.__setattr__(self, "_prepared", MappingProxyType(fit))
+
+    def verifies(self, alg: str, signed: bytes, signature: bytes) -> bool:
+        """Whether this key made `signature` over `signed`, by an algorithm that it is for."""
+        # INVARIANT: only what was found fit for `alg` is tried, so a public key is never a secret.
+        if alg not in self._prepared:
+            return False
+        algorithm, material = self._prepared[alg]
+        try:
+            return algorithm.verify(signed, material, signature)
+        except _UNUSABLE:
+            return False  # refused as `token_invalid`
+
+
+def _prepare(alg: str, material: Material) -> tuple[Algorithm, Any] | None:
+    """How `material` verifies by `alg`; None if it is of another type or curve, or too short."""
+    try:
+        algorithm = _JWS.get_algorithm_by_name(alg)
+        key = algorithm.prepare_key(material)
+        return None if algorithm.check_key_length(key) else (algorithm, key)
+    except (*_UNUSABLE, NotImplementedError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

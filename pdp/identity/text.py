@@ -11,8 +11,8 @@ _BREAKING: Final = frozenset({"Cc", "Zl", "Zp"})  # controls, line and paragraph
 
 def is_name(value: object) -> TypeGuard[str]:
     """Whether `value` is a string of 1 to 255 characters, none of them a control character."""
-    return (
-        isinstance(value, str)
-        and 0 < len(value) <= LONGEST_NAME
-        and not any(unicodedata.category(c) in _BREAKING for c in value)
-    )
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+        return False
+    if value.isascii():
+        return value.isprintable()
+    return not any(unicodedata.category(c) in _BREAKING for c in value)

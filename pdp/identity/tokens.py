@@ -6,14 +6,15 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from pdp.identity.introspection import TokenInspector, identify_introspected, looks_like_jws
 from pdp.identity.issuer import Kind
 from pdp.identity.jwt import LONGEST_TOKEN, Issuer, Parsed, parse, verify
 from pdp.identity.keys import KeyRing, KeySource
+from pdp.identity.revocation import Revocations
 from pdp.identity.settings import AuthenticationSettings
-from pdp.model import Identity, Reason, Rejected
+from pdp.model import Identity, Reason, Rejected, rejected
 
 Finding = Identity | Rejected
 
@@ -22,17 +23,32 @@ _UNKNOWN: Final = Rejected(Reason.ISSUER_UNKNOWN)
 _EXPIRED: Final = Rejected(Reason.TOKEN_EXPIRED)
 
 
-class Verified(NamedTuple):
+class Verified:
     """A token that was found good, and the keys by which it was."""
 
-    identity: Identity
-    source: KeySource
-    ring: KeyRing
+    __slots__ = ("_asked", "_finding", "identity", "ring", "source")
+
+    def __init__(self, identity: Identity, source: KeySource, ring: KeyRing) -> None:
+        self.identity = identity
+        self.source = source
+        self.ring = ring
+        self._asked: Revocations | None = None
+        self._finding: Finding = identity
 
     def current(self) -> bool:
         """Whether the issuer's keys are still those, whatever object holds them."""
         ring = self.source.current()
         return ring is self.ring or (ring is not None and ring.version == self.ring.version)
+
+    def unless_in(self, revocations: Revocations) -> Finding:
+        """The identity, or the refusal of one that these revoke."""
+        # INVARIANT: neither they nor an identity ever change, so each is asked once, and none of
+        # what they said outlives them.
+        if self._asked is not revocations:
+            reason = revocations.refusal(self.identity)
+            self._finding = self.identity if reason is None else rejected(self.identity, reason)
+            self._asked = revocations
+        return self._finding
 
 
 class TokenCache:
@@ -98,13 +114,13 @@ class Tokens:
         named = [*self._signing.values()]
         return kind in self._opaque or any(kind in issuer.settings.accepts for issuer in named)
 
-    def recall(self, key: bytes, now: float) -> Finding | None:
-        """What was found of the same thing before, if the keys are still those."""
+    def recall(self, key: bytes, now: float, revocations: Revocations) -> Finding | None:
+        """What is true now of a token found good before; None if that was by other keys."""
         found = self.cache.get(key)
         if found is None or not found.current():
             return None
         expires = found.identity.expires
-        return found.identity if expires is not None and now < expires else _EXPIRED
+        return found.unless_in(revocations) if expires and now < expires else _EXPIRED
 
     async def find(self, token: str, kind: Kind, now: float, key: bytes) -> Finding:
         """Whose the token is; `key` is where a good answer is remembered.

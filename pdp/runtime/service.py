@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from pdp.errors import DeadlineExceeded, Problem, RequestError, Unavailable
+from pdp.identity.attempts import Refuses, refuses_nobody
 from pdp.model import Credentials, Identity, Outcome, Query, Reason, Rejected, Verdict
 from pdp.pipeline import decide, judge
 from pdp.policy.snapshot import Snapshot
@@ -140,6 +141,8 @@ class Service:
         self,
         credentials: Credentials,
         now: float,
+        refuses: Refuses = refuses_nobody,
+        *,
         address: str | None = None,
         seconds: float | None = None,
     ) -> Identity | Rejected:
@@ -150,7 +153,7 @@ class Service:
         longest = self.loaded.server.authentication_seconds
         try:
             async with asyncio.timeout(longest if seconds is None else min(longest, seconds)):
-                found = await self.authenticator.authenticate(credentials, now, address)
+                found = await self.authenticator.authenticate(credentials, now, address, refuses)
         except TimeoutError:
             raise DeadlineExceeded from None
         if isinstance(found, Rejected):

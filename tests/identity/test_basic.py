@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from pdp.config import decode
 from pdp.errors import DeadlineExceeded
+from pdp.identity.attempts import Asked
 from pdp.identity.basic import Basic, BasicSettings, Users, parse, read_users
 from pdp.model import Identity, Method, Reason, Rejected
 from pdp.runtime.passwords import PasswordThreads
@@ -79,7 +80,7 @@ class Door:
     judge: Basic
 
     async def knock(self, value: str, now: float = NOW) -> Identity | Rejected:
-        return await self.judge.authenticate(value, ADDRESS, now)
+        return await self.judge.authenticate(value, Asked(ADDRESS, now))
 
     async def spent(self, value: str, now: float = NOW) -> tuple[Identity | Rejected, int]:
         """The answer, and how many hashes it took."""
@@ -210,8 +211,8 @@ class Credulous:
 
 async def test_a_name_that_is_nobodys_is_refused_even_if_the_verifier_errs() -> None:
     judge = Basic(BasicSettings(), Source(users(ROWS)), Credulous(), Counted())
-    assert isinstance(await judge.authenticate(basic("alice", "?"), ADDRESS, NOW), Identity)
-    assert await judge.authenticate(basic("nobody", "?"), ADDRESS, NOW) == WRONG
+    assert isinstance(await judge.authenticate(basic("alice", "?"), Asked(ADDRESS, NOW)), Identity)
+    assert await judge.authenticate(basic("nobody", "?"), Asked(ADDRESS, NOW)) == WRONG
 
 
 async def test_names_are_exact(threads: PasswordThreads) -> None:
@@ -231,7 +232,7 @@ async def test_nobody_has_a_name_that_only_an_issuers_subjects_have(
 ) -> None:
     source = Source(users(f"idp-eve:{ALICE}"))
     judge = Basic(BasicSettings(), source, threads, Counted(9), foreign=("idp-",))
-    assert await judge.authenticate(basic("idp-eve").removeprefix("Basic "), None, 0) == WRONG
+    assert await judge.authenticate(basic("idp-eve"), Asked(None, 0)) == WRONG
     assert threads.computed == 1
 
 
@@ -319,7 +320,7 @@ async def test_a_block_comes_before_any_hash(
     here.attempts.failures += [(name, ADDRESS)] * 3
     assert await here.spent(basic(name, password)) == (BLOCKED, 0)
     assert len(here.attempts.failures) == 3
-    found = await here.judge.authenticate(basic(name, password), "192.0.2.8", NOW)
+    found = await here.judge.authenticate(basic(name, password), Asked("192.0.2.8", NOW))
     assert found != BLOCKED
 
 
@@ -399,3 +400,26 @@ def test_settings_have_bounds(given: dict[str, Any], code: str) -> None:
 def test_settings_have_defaults() -> None:
     assert decode(BasicSettings, {}, "pdp.toml", "authentication.basic") == (BasicSettings(), [])
     assert BasicSettings().file == "users.htpasswd"
+
+
+DISABLED = Rejected(Reason.PASSWORD_INVALID, detail=Reason.ACCOUNT_DISABLED)
+
+
+async def test_the_right_password_of_whom_nobody_may_go_by_is_a_failed_login(
+    threads: PasswordThreads,
+) -> None:
+    here = door(threads, most=3)
+    asked = Asked(ADDRESS, NOW, refuses=lambda _: DISABLED)
+    for _ in range(3):  # not remembered, and each computed as a wrong one is
+        assert await here.judge.authenticate(basic("alice"), asked) == DISABLED
+    assert threads.computed == 3
+    assert (await here.judge.authenticate(basic("alice"), asked)).reason is Reason.CLIENT_BLOCKED
+
+
+async def test_a_success_is_forgotten_once_nobody_may_go_by_it(threads: PasswordThreads) -> None:
+    here = door(threads)
+    assert isinstance(await here.knock(basic("alice")), Identity)
+    refused = Asked(ADDRESS, NOW, refuses=lambda _: DISABLED)
+    for _ in range(2):
+        assert await here.judge.authenticate(basic("alice"), refused) == DISABLED
+    assert threads.computed == 2

@@ -20,7 +20,7 @@ from minting import (
     static,
 )
 
-from pdp.identity.jwt import LONGEST_TOKEN
+from pdp.identity.jwt import LONGEST_TOKEN, _known_header
 from pdp.identity.keys import KeySource
 from pdp.model import Identity, Reason, Rejected
 
@@ -82,6 +82,26 @@ BAD_HEADERS: list[object] = [
 @pytest.mark.parametrize("header", BAD_HEADERS)
 async def test_a_bad_header_is_an_invalid_token(header: object) -> None:
     assert await judged(sign(header=header)) == INVALID
+
+
+@pytest.mark.parametrize("filler", [0, 200, 2_000])
+async def test_a_header_that_was_read_before_vouches_for_nothing(filler: int) -> None:
+    header = {**HEAD, "filler": "x" * filler}
+    good = sign(header=header)
+    head, body, signature = good.split(".")
+    for _ in range(2):
+        assert isinstance(await judged(good), Identity)
+        assert await judged(f"{head}.{encoded(claims(sub='bob'))}.{signature}") == INVALID
+        assert await judged(sign(header=header, key=rsa_key(2048, 1))) == INVALID
+        assert await judged(f"{head}.{body}.AAAA") == INVALID
+        assert await judged(good, algorithms=("PS256",)) == INVALID
+        assert await judged(sign(header={**header, "crit": ["x"]})) == INVALID
+
+
+async def test_only_short_headers_are_kept() -> None:
+    kept = _known_header.cache_info().currsize
+    assert isinstance(await judged(sign(header={**HEAD, "filler": "y" * 400})), Identity)
+    assert _known_header.cache_info().currsize == kept
 
 
 DEEP = [

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import HMACAlgorithm
+from jwt.algorithms import HMACAlgorithm, get_default_algorithms
 from minting import (
     NOW,
     SECRET,
@@ -27,7 +27,7 @@ from minting import (
 from pdp.errors import KeysUnavailable
 from pdp.identity.algorithms import ALGORITHMS, HMAC
 from pdp.identity.jwks import ring_from_jwks
-from pdp.identity.keys import KeySource, StaticKeys, ring_from_public_key, ring_from_secret
+from pdp.identity.keys import Key, KeySource, StaticKeys, ring_from_public_key, ring_from_secret
 from pdp.model import Identity, Reason, Rejected
 
 INVALID = Rejected(Reason.TOKEN_INVALID)
@@ -79,6 +79,67 @@ async def test_a_public_key_never_serves_as_a_secret(
     head = f"{encoded({'alg': 'HS256', 'kid': 'k1'})}.{CLAIMS}"
     mac = HMACAlgorithm(HMACAlgorithm.SHA256).sign(head.encode(), secret)
     assert await judged(f"{head}.{b64(mac)}", algorithms=algorithms) == INVALID
+
+
+SIGNED = b"header.claims"
+SHORT = bytes(range(31))
+
+
+def made(alg: str, key: Any) -> bytes:
+    """A genuine signature, by whatever key."""
+    signature: bytes = get_default_algorithms()[alg].sign(SIGNED, key)
+    return signature
+
+
+@pytest.mark.parametrize("alg", sorted(ALGORITHMS))
+def test_a_key_verifies_by_the_algorithms_it_is_for_and_by_no_other(alg: str) -> None:
+    key = SECRET if alg in HMAC else private(alg)
+    public = key if alg in HMAC else key.public_key()
+    signature = made(alg, key)
+    assert Key("k", frozenset({alg}), public).verifies(alg, SIGNED, signature)
+    assert not Key("k", frozenset({alg}), public).verifies(alg, SIGNED + b"x", signature)
+    assert not Key("k", frozenset(), public).verifies(alg, SIGNED, signature)
+    others = Key("k", ALGORITHMS - {alg}, public)
+    assert not any(others.verifies(other, SIGNED, signature) for other in ALGORITHMS | {"none"})
+
+
+UNFIT: list[tuple[str, Any, bytes]] = [
+    ("HS256", SHORT, made("HS256", SHORT)),
+    ("HS512", SECRET[:63], made("HS512", SECRET[:63])),
+    ("HS256", pem(rsa_key()), made("HS256", pem(rsa_key()))),
+    ("HS256", rsa_key().public_key(), made("HS256", pem(rsa_key()))),
+    ("RS256", rsa_key(1024).public_key(), made("RS256", rsa_key(1024))),
+    ("PS256", rsa_key(1024).public_key(), made("PS256", rsa_key(1024))),
+    ("ES256", private("ES384").public_key(), made("ES256", private("ES384"))),
+    ("ES384", private("ES256").public_key(), made("ES384", private("ES256"))),
+    ("ES256", rsa_key().public_key(), made("RS256", rsa_key())),
+    ("RS256", private("ES256").public_key(), made("ES256", private("ES256"))),
+    ("EdDSA", rsa_key().public_key(), made("RS256", rsa_key())),
+    ("EdDSA", private("ES256").public_key(), made("ES256", private("ES256"))),
+    ("RS256", SECRET, made("HS256", SECRET)),
+    ("none", b"", b""),
+    ("none", SECRET, b""),
+]
+
+
+@pytest.mark.parametrize(("alg", "material", "signature"), UNFIT, ids=range(len(UNFIT)))
+def test_a_key_unfit_for_its_algorithm_verifies_nothing(
+    alg: str, material: Any, signature: bytes
+) -> None:
+    assert not Key("k", frozenset({alg}), material).verifies(alg, SIGNED, signature)
+
+
+@pytest.mark.parametrize("alg", sorted(ALGORITHMS))
+@pytest.mark.parametrize("signature", [b"", b"\0", bytes(64), bytes(256), b"\xff" * 10_000])
+def test_odd_signatures_are_refused(alg: str, signature: bytes) -> None:
+    material = SECRET if alg in HMAC else private(alg).public_key()
+    assert not Key("k", frozenset({alg}), material).verifies(alg, SIGNED, signature)
+
+
+def test_a_key_shows_and_compares_nothing_that_was_made_of_it() -> None:
+    key = Key("k", frozenset({"HS256"}), SECRET)
+    assert repr(key) == "Key(kid='k', algorithms=frozenset({'HS256'}))"
+    assert key == Key("k", frozenset({"HS256"}), SECRET) != Key("k", frozenset({"HS256"}), SHORT)
 
 
 @pytest.mark.parametrize(

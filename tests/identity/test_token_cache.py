@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from minting import (
     ISSUER,
     NOW,
@@ -16,8 +19,10 @@ from minting import (
 )
 
 from pdp.identity.chain import Authenticator, Means
+from pdp.identity.claims import search
 from pdp.identity.jwks import ring_from_jwks
 from pdp.identity.keys import KeyRing
+from pdp.identity.revocation import NONE, Revocations
 from pdp.identity.settings import AuthenticationSettings
 from pdp.identity.tokens import TokenCache, Verified, digest
 from pdp.model import ANONYMOUS, Credentials, Identity, Reason, Rejected
@@ -123,3 +128,97 @@ async def test_an_unknown_kid_is_cached_under_the_keys_it_brought() -> None:
     token = sign(header={"alg": "RS256", "kid": "k2"}, key=rsa_key(2048, 1))
     assert isinstance((await asked.ask(token))[0], Identity)
     assert (await asked.ask(token))[1] == 1
+
+
+@dataclass(frozen=True)
+class Counted(Revocations):
+    """Revocations that count how often they are asked."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def refusal(self, identity: Identity) -> Reason | None:
+        self.asked.append(identity.id)
+        return super().refusal(identity)
+
+
+PRESENTED = [Credentials(token=GOOD), Credentials(authorization=f"Bearer {GOOD}")]
+
+
+REVOKED = pytest.mark.parametrize(
+    ("revoked", "reason"),
+    [
+        (Revocations(sub=frozenset({"alice"})), Reason.TOKEN_REVOKED),
+        (Revocations(kid=frozenset({"k1"})), Reason.TOKEN_REVOKED),
+        (Revocations(account=frozenset({"alice"})), Reason.ACCOUNT_DISABLED),
+        (Revocations(issued_before={"alice": NOW}), Reason.TOKEN_REVOKED),
+    ],
+)
+
+
+@pytest.mark.parametrize("credentials", PRESENTED)
+@REVOKED
+async def test_what_is_new_is_refused_if_it_is_revoked(
+    credentials: Credentials, revoked: Revocations, reason: Reason
+) -> None:
+    chain = authenticator()
+    chain.revocations = revoked
+    for _ in range(2):
+        assert await chain.authenticate(credentials, NOW) == Rejected(reason)
+
+
+@pytest.mark.parametrize("credentials", PRESENTED)
+@REVOKED
+async def test_what_is_remembered_is_refused_as_soon_as_it_is_revoked(
+    credentials: Credentials, revoked: Revocations, reason: Reason
+) -> None:
+    chain = authenticator()
+    for _ in range(2):
+        assert isinstance(await chain.authenticate(credentials, NOW), Identity)
+    for revocations, expected in ((revoked, reason), (NONE, None), (revoked, reason)):
+        chain.revocations = revocations
+        for _ in range(2):
+            found = await chain.authenticate(credentials, NOW)
+            assert getattr(found, "reason", None) == expected
+    assert await chain.authenticate(credentials, NOW + 630) == Rejected(Reason.TOKEN_EXPIRED)
+
+
+@pytest.mark.parametrize("credentials", PRESENTED)
+async def test_revocations_are_asked_anew_when_they_are_replaced(credentials: Credentials) -> None:
+    first, second = Counted(), Counted(account=frozenset({"alice"}))
+    chain = authenticator()
+    await chain.authenticate(credentials, NOW)
+    for revocations in (first, second):
+        chain.revocations = revocations
+        for _ in range(9):
+            await chain.authenticate(credentials, NOW)
+    assert first.asked
+    assert second.asked
+    assert len(second.asked) < 9
+
+
+NESTED = claims(r=["b", "a"], o={"x": [{"n": 2}, {"n": 1}]}, scope="write read")
+EXPRESSIONS = [
+    "r",
+    "o.x",
+    "sort(r)",
+    "reverse(r)",
+    "sort_by(o.x, &n)",
+    "merge(o, {x: `[]`})",
+    "map(&n, o.x)",
+    "to_array(o)",
+    "[r, scope, o][]",
+    "o.x[?n > `1`] | [0]",
+    "{roles: r, all: @}",
+]
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+async def test_whoever_searches_shared_claims_leaves_them_as_they_were(expression: str) -> None:
+    asked = Caching()
+    who, _ = await asked.ask(sign(NESTED))
+    assert isinstance(who, Identity)
+    before = copy.deepcopy(dict(who.claims))
+    assert search(expression, who.claims) == search(expression, dict(who.claims)) != None  # noqa: E711
+    assert dict(who.claims) == before
+    with pytest.raises(TypeError):
+        who.claims["r"] = []  # type: ignore[index]

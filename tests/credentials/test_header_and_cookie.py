@@ -1,0 +1,76 @@
+"""A header beside a cookie, which the browser sends unasked: who is believed, and when neither."""
+
+from __future__ import annotations
+
+import pytest
+from bad_credentials import BAD_COOKIES, PAGE, STRANGER, allowed, refused
+from credentialed import (
+    EXPIRED,
+    INVALID,
+    MISSING,
+    Presented,
+    Row,
+    api_key,
+    api_key_scheme,
+    basic,
+    bearer,
+    by_engine,
+    by_forward,
+    by_json,
+    by_nginx,
+    nginx_status,
+    session,
+)
+from support import Running
+
+BOTH = [
+    *(
+        allowed(f"20 good header, cookie {name}", bearer() | presented, "alice")
+        for name, presented in BAD_COOKIES.items()
+    ),
+    allowed("the same subject twice", bearer() | session(), "alice"),
+    allowed("key and a bad cookie", api_key("robot") | BAD_COOKIES["forged"], "robot"),
+    allowed("password and a bad cookie", basic("bea") | BAD_COOKIES["expired"], "local:bea"),
+    *(
+        Row(f"two subjects: {name}", resource, 400, "request_invalid", presented | session())
+        for name, presented in {
+            "token": bearer("bob"),
+            "key": api_key("robot"),
+            "scheme": api_key_scheme("robot"),
+            "password": basic("bea"),
+        }.items()
+        for resource in (PAGE, "/docs/a", "/ghost")
+    ),
+    refused("bad token, good cookie", bearer(exp=1) | session(), "token_expired", EXPIRED),
+    *(
+        refused(f"bad header, good cookie {reason}", presented | session(), reason, challenge, to)
+        for presented, reason, challenge in (
+            (bearer(key=STRANGER), "token_invalid", INVALID),
+            (bearer("bob", jti="stolen"), "token_revoked", INVALID),
+            (api_key("shut"), "api_key_invalid", MISSING),
+            (basic("bea", "x"), "password_invalid", MISSING),
+            (Presented("Digest a=b"), "scheme_unsupported", MISSING),
+        )
+        for to in (PAGE, "/docs/a")
+    ),
+]
+both = pytest.mark.parametrize("row", BOTH, ids=str)
+
+
+@both
+async def test_three_ways_give_the_verdict(accepting: Running, row: Row) -> None:
+    verdict = await by_engine(accepting, row)
+    assert (verdict.status, verdict.reason) == (row.status, row.reason)
+    assert row.subject is None or (verdict.identity and verdict.identity.id) == row.subject
+    forward, nginx = await by_forward(accepting, row), await by_nginx(accepting, row)
+    assert (forward.status, nginx.status) == (row.status, nginx_status(row.status))
+    assert nginx.field("X-Authz-Status") == (str(row.status) if nginx.status == 403 else None)
+    for shown in (forward, nginx):
+        assert shown.field("WWW-Authenticate") == row.challenge
+        assert shown.field("X-Auth-Subject") == row.subject
+
+
+# JSON callers choose what they send: two are one too many.
+@both
+async def test_the_json_api_takes_one_credential_only(accepting: Running, row: Row) -> None:
+    assert (await by_json(accepting, row))["error"] == "invalid_request"

@@ -103,7 +103,7 @@ def read_decision(value: Any) -> Decision:
 def read_decisions(value: Any, count: int, semantic: str) -> list[Decision]:
     """The answers to `count` evaluations; fewer only if the last one ends the semantic."""
     found = [_decision(item) for item in typed(value, _Evaluations).evaluations]
-    ends_at = ENDS_AT[semantic]
+    ends_at = ENDS_AT.get(semantic)
     ended = bool(found) and ends_at is not None and found[-1].allowed is ends_at
     if len(found) > count or (len(found) < count and not ended):
         raise NotUnderstood(f"{len(found)} answers to {count} questions")

@@ -63,7 +63,7 @@ class Exchange:
             connector_owner=self._lender is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),  # ours bounds the whole
-            
+            auto_decompress=False,
             trust_env=False,
         )
 

@@ -16,6 +16,7 @@ class ErrorAnswer(Struct, frozen=True):
     error: Literal[
         "caller_unauthenticated",
         "invalid_request",
+        "method_not_allowed",
         "not_found",
         "too_large",
         "unavailable",

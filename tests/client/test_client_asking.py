@@ -17,6 +17,7 @@ from pdp.client import (
     BadQuestion,
     Decision,
     Evaluation,
+    NotUnderstood,
     Pdp,
     Refused,
     Resource,
@@ -116,6 +117,15 @@ async def test_what_a_search_finds_an_evaluation_permits(records: Pdp) -> None:
 async def test_a_page_size_that_is_too_large_is_a_bad_question(records: Pdp) -> None:
     with pytest.raises(BadQuestion, match=r"page\.limit: must be from 1 to 1000"):
         _ = [found async for found in records.search_actions(DAN, RECORD, page_size=1001)]
+
+
+async def test_every_page_is_asked_for_in_the_same_size() -> None:
+    page = {"results": [{"name": "view"}], "page": {"next_token": "t"}}
+    async with imposter(page) as other, Pdp(other.url, timeout=5) as asking:
+        with pytest.raises(NotUnderstood, match="its own next one"):
+            _ = [found async for found in asking.search_actions(DAN, RECORD, page_size=2)]
+    pages = [body["page"] for _, _, body in other.asked]
+    assert pages == [{"limit": 2}, {"token": "t", "limit": 2}]
 
 
 async def test_a_verdict_has_all_that_a_service_needs(verdicts: Pdp) -> None:
@@ -282,6 +292,11 @@ async def test_a_client_asks_only_while_it_is_open() -> None:
         await Pdp("http://127.0.0.1:1", timeout=1, session=lender).__aenter__()
     with pytest.raises(ValueError, match="no Unix socket"):
         Pdp("unix:/s", timeout=1, session=lender)
+
+
+def test_what_is_found_can_be_in_a_set() -> None:
+    assert {Action("a"), Action("a"), Action("b")} == {Action("b"), Action("a")}
+    assert len({Subject("a", "b"), Resource("a", "b"), Resource("a", "b", {"c": 1})}) == 3
 
 
 def test_a_context_is_in_no_repr() -> None:

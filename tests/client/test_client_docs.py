@@ -16,11 +16,11 @@ from typing import Any
 import aiohttp
 import support
 from imposters import serving
-from yarl import URL as Target
+from yarl import URL
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "client.md").read_text()
-URL = "http://127.0.0.1:7373"
+LISTEN = "http://127.0.0.1:7373"
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", re.DOTALL)
 ROW = re.compile(r"^\| `([A-Z]+) (/\S*)` \| (\S+) \| (\d+) \|$", re.MULTILINE)
 FIRST, SECOND = PAGE.split("## A service that enforces by itself")
@@ -31,7 +31,7 @@ async def run(text: str, url: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for code, shown in BLOCK.findall(text):
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        block = compile(code.replace(URL, url), "client.md", "exec", flags, dont_inherit=True)
+        block = compile(code.replace(LISTEN, url), "client.md", "exec", flags, dont_inherit=True)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             result = types.FunctionType(block, found)()
@@ -43,8 +43,8 @@ async def run(text: str, url: str) -> dict[str, Any]:
 
 def test_nothing_of_the_server_is_loaded() -> None:
     line = "import sys, pdp.client; print(*sorted(m for m in sys.modules if m.startswith('pdp.')))"
-    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
-    loaded = [name for name in done.stdout.split() if not name.startswith("pdp.client")]
+    done = subprocess.check_output([sys.executable, "-c", line], text=True)  # noqa: S603
+    loaded = [name for name in done.split() if not name.startswith("pdp.client")]
     assert loaded == ["pdp.strict_json"]
 
 
@@ -68,7 +68,7 @@ async def test_the_service_answers_what_the_page_says(tmp_path: Path) -> None:
         found = await run(SECOND, server.url)
         async with serving(found["app"]) as url:
             for method, path, who, status in rows:
-                whole = Target(url + path, encoded=True)
+                whole = URL(url + path, encoded=True)
                 async with session.request(method, whole, headers=fields(who)) as response:
                     assert (method, path, response.status) == (method, path, int(status))
     async with support.pdp(policies) as server, aiohttp.ClientSession() as session:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import support
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from imposters import ALLOWED, REFUSED, Talk, close, drip, hang, imposter, serving, talking
 from support import Running, token
 
@@ -302,6 +303,22 @@ async def test_a_request_id_goes_on_and_no_further() -> None:
                 assert response.status == 200
     assert seen == ["r-1", None, None]
     assert [headers.get("X-Request-ID") for _, headers, _ in other.asked] == seen
+
+
+async def test_an_id_of_the_application_stays_and_one_of_the_request_goes() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(text=request_id.get())
+
+    request = make_mocked_request("GET", DOCS, {"X-Request-ID": "of-the-request"})
+    async with imposter(ALLOWED) as other, Pdp(other.url, timeout=5) as asking:
+        guard = require(asking)
+        for own in (None, "of-the-application"):
+            mark = request_id.set(own)
+            answer = await guard(request, handler)
+            assert isinstance(answer, web.Response)
+            assert answer.text == (own or "of-the-request")
+            assert request_id.get() == own
+            request_id.reset(mark)
 
 
 async def test_a_guard_that_breaks_lets_nobody_in() -> None:

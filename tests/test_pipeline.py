@@ -239,9 +239,10 @@ class Recorder:
     def __init__(self, answer: Identity | Rejected) -> None:
         self.answer, self.asked = answer, 0
 
-    async def __call__(self, _: Credentials, now: float) -> Identity | Rejected:
+    async def __call__(self, _: Credentials, now: float, refuses: Refuses) -> Identity | Rejected:
         self.asked += 1
         assert now == NOW
+        assert refuses(ALICE) is None
         return self.answer
 
 

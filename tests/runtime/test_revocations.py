@@ -24,9 +24,9 @@ from pdp.errors import ConfigurationError, Problem
 from pdp.identity.revocation import FILE
 from pdp.model import Credentials, Identity, Rejected
 from pdp.runtime.fetch import JwksSource
+from pdp.runtime.following import INTERVAL_SECONDS, Take, follow, signature
 from pdp.runtime.keys import FileKeys
 from pdp.runtime.load import load
-from pdp.runtime.following import INTERVAL_SECONDS, Take, follow, signature
 
 LIVE_WITHIN = 2.0
 QUESTION: Mapping[str, Any] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import random
 import shutil
 import socket
@@ -86,9 +88,20 @@ async def pdp(
     **flags: Any,
 ) -> AsyncIterator[Running]:
     """Serve `directory` on free loopback ports."""
-    given = {**places(), **flags}
+    given = {"decision_log": "/dev/null", **places(), **flags}
     async with served(load(directory, config, environment or {}, given)) as live:
         yield live
+
+
+async def decided(log: Path, count: int = 1) -> list[dict[str, Any]]:
+    """The records of a decision log, as soon as there are so many."""
+    for _ in range(500):
+        lines = log.read_bytes().splitlines(keepends=True) if log.exists() else []
+        whole = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        if len(whole) >= count:
+            return whole
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{len(whole)} records of {count}")
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ from pdp.identity.settings import AuthenticationSettings
 from pdp.model import STATUS, Outcome, Reason
 from pdp.policy.settings import ConcealmentSettings, LayerSettings
 from pdp.policy.template import DEFAULTS
+from pdp.runtime.journal_settings import DecisionLogSettings
 from pdp.runtime.limits import LimitSettings
 from pdp.runtime.sections import Operator, Policy
 from pdp.runtime.settings import CallerSettings, ServerSettings
@@ -53,6 +54,7 @@ SECTIONS = {
     ("basic.md", "## Limits"): BasicSettings,
     ("settings.md", "### `[authentication.session]`"): SessionSettings,
     ("limits.md", "# Limits"): LimitSettings,
+    ("decision-log.md", "## Settings"): DecisionLogSettings,
     ("settings.md", "## `[[callers]]`"): CallerSettings,
     ("settings.md", "## `[[layers]]`"): LayerSettings,
     ("settings.md", "## `[concealment]`"): ConcealmentSettings,

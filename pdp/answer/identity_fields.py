@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -35,26 +35,30 @@ class IdentityFields:
     @property
     def names(self) -> tuple[str, ...]:
         """Every field that an allow has."""
-        return (self.subject, self.roles, *(name for name, _ in self.claims))
+        return (self.subject, self.roles, *[name for name, _ in self.claims])
 
     def of(self, verdict: Verdict) -> Fields:
         """Every field, even when empty: the gateway overwrites what the client sent."""
         identity = verdict.identity
         if identity is None or _anonymous(identity):
             return tuple((name, "") for name in self.names)
-        claims = dict(identity.claims)
-        claimed = (_text(search(expression, claims)) for _, expression in self.claims)
-        values = (field_text(identity.id), ",".join(map(field_text, verdict.roles)), *claimed)
+        values = [field_text(identity.id), ",".join(map(field_text, verdict.roles))]
+        if self.claims:
+            claims = dict(identity.claims)
+            values += [_text(search(expression, claims)) for _, expression in self.claims]
         return tuple(zip(self.names, _fitting(values, self.most), strict=True))
 
 
-def _fitting(values: Iterable[str], most: int) -> Iterator[str]:
+def _fitting(values: Sequence[str], most: int) -> Sequence[str]:
     """Each value, which is ASCII, or nothing in its place if there is no room left for it."""
-    left = most
+    if len("".join(values)) <= most:
+        return values
+    left, fitting = most, []
     for value in values:
         fits = len(value) <= left
         left -= len(value) * fits
-        yield value if fits else ""
+        fitting.append(value if fits else "")
+    return fitting
 
 
 def _anonymous(identity: Identity) -> bool:

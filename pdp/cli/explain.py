@@ -17,15 +17,17 @@ from pdp.cli.directory import load_leniently, load_strictly
 from pdp.cli.explanation import Recorded, show_explanation, show_recorded
 from pdp.cli.options import Config, Directory, Format, policy_directory
 from pdp.cli.question import understand
+from pdp.cli.recorded import Record, find_record
 from pdp.cli.terminal import give_up
 from pdp.cli.times import parse_time
 from pdp.errors import RequestError, Unavailable
 from pdp.identity.jwt import LONGEST_TOKEN
-from pdp.model import STATUS, Credentials, Identity, Outcome, Query, Reason, Rejected
+from pdp.model import Credentials, Identity, Query, Rejected
 from pdp.runtime.explain import Explanation, explain
 from pdp.runtime.load import Loaded
 from pdp.runtime.means import start, stop
-from pdp.surfaces.questions import QuestionBody, parse_body, vouched_identity
+from pdp.surfaces.questions import QuestionBody, parse_body, read_question, vouched_identity
+from pdp.surfaces.target import exempting
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -80,8 +82,8 @@ def run(  # noqa: PLR0913 - a question has many parts
     place, facts = policy_directory(directory), _context(context, ip)
     if decision is not None or log is not None:
         given = (action, resource, subject, token_file, ip)
-        record = _find(decision, log, alone=all(value is None for value in given))
-        moment = _time(now if now is not None else record.time)
+        record = find_record(decision, log, alone=all(value is None for value in given))
+        moment = _time(now if now is not None else record.timestamp)
         _show(*_explain_again(record, facts, load_leniently(place, config), moment), format_)
         return
     if action is None or resource is None:
@@ -118,81 +120,37 @@ def _understand(asked: dict[str, Any], loaded: Loaded, *, presented: bool) -> Qu
         body = parse_body(json.dumps(asked).encode(), QuestionBody)
         return understand(body, loaded, presented=presented)
     except RequestError as error:
-        raise typer.BadParameter(f"{error} (the PDP would answer 400)") from None
+        raise _bad_request(error) from None
 
 
-class Record(msgspec.Struct, frozen=True):
-    """A line of the decision log; a question that was a 400 has no action and no resource."""
-
-    decision_id: str
-    time: str
-    status: int
-    reason: Reason = Reason.REQUEST_INVALID
-    action: str | None = None
-    resource: str | None = None
-    subject: str | None = None
-    ip: str | None = None
-    policy_revision: str = ""
+def _bad_request(error: RequestError) -> typer.BadParameter:
+    return typer.BadParameter(f"{error} (the PDP would answer 400)")
 
 
 def _explain_again(
     record: Record, facts: dict[str, Any], loaded: Loaded, now: float
 ) -> tuple[Explanation, Recorded]:
     """The recorded question, put to the policy as it is now."""
-    facts = facts if record.ip is None else {"ip": record.ip, **facts}
-    asked = {"action": record.action, "resource": record.resource, "context": facts}
-    asked |= {} if record.subject is None else {"subject": record.subject}
-    query = _understand(asked, loaded, presented=False)
-    refused = record.subject is None and record.status == STATUS[Outcome.UNAUTHENTICATED]
-    identity = Rejected(record.reason) if refused else vouched_identity(query)
-    told = explain(query, identity, loaded.snapshot, now)
+    asked = json.dumps(record.question(facts)).encode()
+    try:
+        exempt = exempting(loaded.server.exempt_targets)
+        query = read_question(parse_body(asked, QuestionBody), vouched=True, exempt=exempt)
+    except RequestError as error:
+        raise _bad_request(error) from None
+    told = explain(query, record.identity(), loaded.snapshot, now)
     same = (told.status, told.reason) == (record.status, record.reason)
     moved = told.policy_revision != record.policy_revision
     return told, Recorded(
         record.decision_id,
-        record.time,
+        record.timestamp,
         record.status,
         record.reason,
         record.policy_revision,
         policy_changed=moved,
         verdict_changed=not same,
-        subject_known=refused or record.subject is not None,
+        subject_known=record.subject_known,
+        note=record.note(),
     )
-
-
-def _find(decision: str | None, log: str | None, *, alone: bool) -> Record:
-    """The record of the decision of this id, or the command's end."""
-    if decision is None or log is None:
-        raise typer.BadParameter("--decision and --log belong together")
-    if not alone:
-        raise typer.BadParameter("--decision takes the question from the log: do not ask another")
-    try:
-        with sys.stdin.buffer if log == "-" else Path(log).open("rb") as lines:
-            record = next(filter(None, (_read_record(line, decision) for line in lines)), None)
-    except OSError as error:
-        why = (error.strerror or "").lower()
-        raise typer.BadParameter(f"--log: cannot read `{log}`: {why}") from None
-    where = "standard input" if log == "-" else f"`{log}`"
-    if record is None:
-        give_up(f"no decision `{decision}` in {where}", 1, "is it in an older, rotated log?")
-    if record.action is None or record.resource is None:
-        give_up(f"decision `{decision}` was a 400: its question could not be understood", 1)
-    return record
-
-
-def _read_record(line: bytes, decision: str) -> Record | None:
-    """The decision that a line records, if it is this one; what is no such record is passed by.
-
-    What a container's runtime puts before the JSON is passed over.
-    """
-    if decision.encode("utf-8", "surrogateescape") not in line:
-        return None
-    try:
-        record = msgspec.convert(strict_json.loads(line[line.find(b"{") :]), Record)
-        parse_time(record.time)
-    except (ValueError, msgspec.ValidationError):
-        return None
-    return record if record.decision_id == decision else None
 
 
 def _authenticate(token: str, loaded: Loaded, now: float) -> Identity | Rejected:

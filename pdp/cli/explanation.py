@@ -15,10 +15,6 @@ from pdp.runtime.steps import Step
 
 _WIDTH: Final = 12
 _STYLES: Final = {Decision.ALLOW: "green", Decision.DENY: "red", Decision.NONE: "dim"}
-_NOT_LOGGED: Final = (
-    "the log holds no token: roles and other claims that came with it are not known here,"
-    " nor are properties, types, facts other than the address, and whom else the question named"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,7 @@ class Recorded:
     policy_changed: bool
     verdict_changed: bool
     subject_known: bool
-    note: str = _NOT_LOGGED
+    note: str
 
 
 def show_recorded(recorded: Recorded) -> None:

@@ -71,6 +71,49 @@ PublicUrl = Annotated[
         help="Where AuthZEN clients reach this PDP, https://HOST. Else PDP_PUBLIC_URL.",
     ),
 ]
+DecisionLog = Annotated[
+    str | None,
+    typer.Option(
+        "--decision-log",
+        metavar="PATH|-|off",
+        show_default=False,
+        help="Where decisions are recorded; - is stdout. Else PDP_DECISION_LOG, else stdout.",
+    ),
+]
+
+
+TlsCert = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-cert",
+        metavar="FILE",
+        show_default=False,
+        help="A certificate with its chain, PEM: speak TLS. Else PDP_TLS_CERT.",
+    ),
+]
+TlsKey = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-key", metavar="FILE", show_default=False, help="Its key, PEM. Else PDP_TLS_KEY."
+    ),
+]
+TlsClientCa = Annotated[
+    str | None,
+    typer.Option(
+        "--tls-client-ca",
+        metavar="FILE",
+        show_default=False,
+        help="Who issues clients' certificates: none may ask without. Else PDP_TLS_CLIENT_CA.",
+    ),
+]
+TrustNetwork = Annotated[
+    bool | None,
+    typer.Option(
+        "--trust-network",
+        show_default=False,
+        help="Off loopback, whoever reaches the port may ask. Else PDP_TRUST_NETWORK.",
+    ),
+]
 
 
 def policy_directory(directory: Path | None, policies: Path | None = None) -> Path:

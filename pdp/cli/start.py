@@ -17,10 +17,15 @@ from pdp.cli.cases import failing_cases
 from pdp.cli.options import (
     AdminListen,
     Config,
+    DecisionLog,
     Directory,
     GrpcListen,
     Listen,
     PublicUrl,
+    TlsCert,
+    TlsClientCa,
+    TlsKey,
+    TrustNetwork,
     policy_directory,
 )
 from pdp.cli.problems import show
@@ -44,16 +49,13 @@ def start(  # noqa: PLR0913 - one parameter for each flag
     listen: Listen = None,
     admin_listen: AdminListen = None,
     grpc_listen: GrpcListen = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    tls_client_ca: TlsClientCa = None,
     public_url: PublicUrl = None,
+    decision_log: DecisionLog = None,
     config: Config = None,
-    trust_network: Annotated[
-        bool | None,
-        typer.Option(
-            "--trust-network",
-            show_default=False,
-            help="Off loopback, whoever reaches the port may ask. Else PDP_TRUST_NETWORK.",
-        ),
-    ] = None,
+    trust_network: TrustNetwork = None,
 ) -> None:
     """Answer gateways and services until SIGTERM or Ctrl-C.
 
@@ -66,7 +68,11 @@ def start(  # noqa: PLR0913 - one parameter for each flag
         "listen": listen,
         "admin_listen": admin_listen,
         "grpc_listen": grpc_listen,
+        "tls_cert": _whole(tls_cert),
+        "tls_key": _whole(tls_key),
+        "tls_client_ca": _whole(tls_client_ca),
         "public_url": public_url,
+        "decision_log": decision_log,
         "trust_network": trust_network,
     }
     given = {name: value for name, value in flags.items() if value is not None}
@@ -74,6 +80,11 @@ def start(  # noqa: PLR0913 - one parameter for each flag
     for problem in (*loaded.warnings, *failing_cases(loaded)):
         show(replace(problem, severity=Severity.WARNING), error=True)
     run(loaded)
+
+
+def _whole(path: str | None) -> str | None:
+    """A path of a flag, which is relative to where one is, unlike one in a file."""
+    return None if path is None else str(Path(path).absolute())
 
 
 def run(loaded: Loaded, ready: Callable[[], None] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from pdp.errors import Problem
 from pdp.identity.chain import Authenticator
 from pdp.identity.revocation import NONE, Revocations
-from pdp.runtime.following import Watch
+from pdp.runtime.following import Followed, Watch
 from pdp.runtime.geo import Countries, load_countries
 from pdp.runtime.limits import Limits
 from pdp.runtime.means import Equipment, load_equipment, measure
@@ -49,8 +49,13 @@ def load_beside(
     return Beside(authenticator, equipment, limits, countries, revocations), problems + found
 
 
-def watch(directory: Path, beside: Beside, registry: CollectorRegistry) -> Watch:
-    """Who follows the files, with `registry` told how everything is."""
+def watch(
+    directory: Path,
+    beside: Beside,
+    registry: CollectorRegistry,
+    more: Mapping[str, Sequence[Followed]],
+) -> Watch:
+    """Who follows the files, and `more` of them, with `registry` told how everything is."""
     authenticator, equipment = beside.authenticator, beside.equipment
     revocations = RevocationFile(directory, authenticator, expected=beside.revocations is not None)
     measure(equipment, registry)
@@ -65,6 +70,7 @@ def watch(directory: Path, beside: Beside, registry: CollectorRegistry) -> Watch
             "keys": equipment.key_files,
             "credentials": equipment.files,
             "countries": (beside.countries,) if beside.countries else (),
+            **more,
         },
         registry,
     )

@@ -10,6 +10,7 @@ from typing import Final
 
 from pdp.errors import Problem
 from pdp.identity.issuer_checks import is_jmespath
+from pdp.runtime.listener_settings import check_tls
 from pdp.runtime.settings import ServerSettings, is_local
 
 Mistakes = Iterator[tuple[str, str, str]]  # code, message and help
@@ -152,7 +153,47 @@ def _is_base(url: str) -> bool:
     return scheme == "https" or (scheme == "http" and is_local(f"{parts['name']}:1"))
 
 
+_COUNTRY: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
+# Beginnings, each ended by a `-` or the end: headers that clients write, or that gateways fill
+# with something else.
+# fmt: off
+_NO_COUNTRY_HEADER: Final = (
+    "accept", "access-control", "authorization", "cache-control", "cf-connecting", "cf-ray",
+    "connection", "content", "cookie", "date", "dnt", "dpop", "expect", "forwarded", "from", "host",
+    "if", "keep-alive", "origin", "pragma", "priority", "proxy", "range", "referer", "remote",
+    "sec", "signature", "te", "traceparent", "tracestate", "trailer", "transfer", "true-client",
+    "upgrade", "user-agent", "via", "x-accel", "x-api", "x-auth", "x-authz", "x-client-ip",
+    "x-correlation", "x-csrf", "x-decision", "x-envoy", "x-forwarded", "x-http", "x-method",
+    "x-original", "x-real", "x-request", "x-requested", "x-rewrite", "x-scheme", "x-xsrf",
+)
+# fmt: on
+
+
+def _country(server: ServerSettings) -> Mistakes:
+    name = server.country_header
+    if name is not None and (not _COUNTRY.fullmatch(name) or _has_another_use(name, server)):
+        yield (
+            "bad-country-header",
+            f"`server.country_header`: `{name}` cannot be a header with a country",
+            "the one that your CDN or gateway sets on every request, such as `CF-IPCountry`",
+        )
+    if name is not None and server.country_database is not None:
+        yield (
+            "two-country-sources",
+            "`server` has both `country_header` and `country_database`",
+            "keep the one that you trust: two sources would contradict each other",
+        )
+
+
+def _has_another_use(header: str, server: ServerSettings) -> bool:
+    name = header.lower()
+    identity = (server.subject_header, server.roles_header, *server.identity_headers)
+    return name in {other.lower() for other in identity} or f"{name}-".startswith(
+        tuple(f"{taken}-" for taken in _NO_COUNTRY_HEADER)
+    )
+
+
 _DEFAULT_PORTS: Final = {"https": "443", "http": "80"}
 _RULES: Final[tuple[Callable[[ServerSettings], Mistakes], ...]] = (
-    *(_names, _expressions, _login, _public),
+    *(_names, _expressions, _login, _public, _country, check_tls),
 )

@@ -12,8 +12,10 @@ from pdp.identity.chain import Authenticator
 from pdp.identity.keys import KeySource
 from pdp.identity.settings import AuthenticationSettings
 from pdp.policy.snapshot import Snapshot
+from pdp.runtime.access import Access, load_access
 from pdp.runtime.beside import Beside, load_beside
-from pdp.runtime.callers import Callers, load_callers
+from pdp.runtime.callers import Callers
+from pdp.runtime.journal_settings import DecisionLogSettings
 from pdp.runtime.making import Known, make_snapshot, policy_files
 from pdp.runtime.sections import policy_settings, read_sections
 from pdp.runtime.settings import CallerSettings, ServerSettings
@@ -38,9 +40,10 @@ class Loaded:
     directory: Path
     snapshot: Snapshot
     server: ServerSettings
+    decision_log: DecisionLogSettings
     authentication: AuthenticationSettings
     beside: Beside
-    callers: Callers
+    access: Access
     callers_settings: tuple[CallerSettings, ...]
     warnings: tuple[Problem, ...]
     policy_warnings: tuple[Problem, ...]
@@ -52,6 +55,11 @@ class Loaded:
         return self.beside.equipment.means.keys
 
     @property
+    def callers(self) -> Callers:
+        """Who may ask the JSON APIs."""
+        return self.access.callers
+
+    @property
     def authenticator(self) -> Authenticator:
         """Who judges credentials."""
         return self.beside.authenticator
@@ -59,8 +67,8 @@ class Loaded:
     def again(self) -> Loaded:
         """The same, read anew; ConfigurationError as `load` raises it.
 
-        Keys and revocations are those of now: they are followed on their own, and a mistake in
-        them does not delay a policy.
+        Keys, callers and revocations are those of now: they are followed on their own, and a
+        mistake in them does not delay a policy.
         """
         origin = self.origin
         return load(self.directory, origin.config, origin.environment, origin.flags, live=self)
@@ -93,7 +101,8 @@ def load(
     problems += found
     beside, found = (live.beside, []) if live else load_beside(operators, directory, config, given)
     problems += found
-    callers, found = load_callers(operators.callers, config.parent if config else directory)
+    base = config.parent if config else directory
+    access, found = (live.access, []) if live else load_access(operators, base)
     problems += found
     known = live.known(operators.authentication) if live else None
     snapshot, found = make_snapshot(files, settings, operators.authentication, known)
@@ -104,9 +113,10 @@ def load(
         directory=directory,
         snapshot=snapshot,
         server=operators.server,
+        decision_log=operators.decision_log,
         authentication=operators.authentication,
         beside=beside,
-        callers=callers,
+        access=access,
         callers_settings=operators.callers,
         warnings=tuple(problems),
         policy_warnings=tuple(found),

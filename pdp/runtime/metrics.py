@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final
 
-from pdp.model import Verdict
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
-_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
+from pdp import __version__
+from pdp.model import Outcome, Reason, Verdict
+
+# Seconds: a decision takes microseconds, one that waits for an issuer up to its deadline.
+_BUCKETS: Final = (
+    *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005),
+    *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
+)
+_LAG_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_LAG_EVERY: Final = 0.25  # seconds between samples
 
 
 class Metrics:
@@ -27,6 +47,8 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        # By verdict, reason, surface and layer, as bounded as the labels: looking them up is slow.
+        self._counted: dict[tuple[Outcome, Reason, str, str], tuple[Counter, Histogram]] = {}
         self._loaded = Gauge(
             "pdp_policy_last_reload_success_timestamp_seconds",
             "When the live policy was loaded.",
@@ -43,6 +65,25 @@ class Metrics:
             "1 while the directory holds a policy that was not let live.",
             registry=self.registry,
         )
+        self._revision = Gauge(
+            "pdp_policy_info",
+            "1, and of which revision the live policy is.",
+            ("revision",),
+            registry=self.registry,
+        )
+        build = "1, and which version of the PDP this is."
+        Gauge("pdp_build_info", build, ("version",), registry=self.registry).labels(
+            __version__
+        ).set(1)
+        self.lag = LoopLag(self.registry)
+        ProcessCollector(registry=self.registry)  # memory, processor time and descriptors, on Linux
+
+    def watch(self, *, ready: Callable[[], bool], remembered: Callable[[], int]) -> None:
+        """Have two facts looked up whenever somebody asks: readiness, and tokens remembered."""
+        help_ = "1 while gateways may ask: what /readyz says."
+        Gauge("pdp_ready", help_, registry=self.registry).set_function(ready)
+        help_ = "Verified tokens that are remembered."
+        Gauge("pdp_token_cache_tokens", help_, registry=self.registry).set_function(remembered)
 
     def reloaded(self, result: str, *, stale: bool) -> None:
         """Count an attempt to reload, and whether it left a policy that is not the directory's."""
@@ -51,14 +92,53 @@ class Metrics:
 
     def decided(self, verdict: Verdict, surface: str, seconds: float) -> None:
         """Count a verdict and how long it took."""
-        layer = verdict.layer or ""
-        self._decisions.labels(verdict.outcome, verdict.reason, surface, layer).inc()
-        self._latency.labels(surface).observe(seconds)
+        key = verdict.outcome, verdict.reason, surface, verdict.layer or ""
+        counted = self._counted.get(key)
+        if counted is None:
+            counted = self._counted[key] = (
+                self._decisions.labels(*key),
+                self._latency.labels(surface),
+            )
+        decisions, latency = counted
+        decisions.inc()
+        latency.observe(seconds)
 
-    def policy_loaded(self, now: float) -> None:
-        """Remember when the live policy was loaded, in Unix seconds."""
+    def policy_loaded(self, revision: str, now: float) -> None:
+        """Remember which policy is live, and when it was loaded, in Unix seconds."""
         self._loaded.set(now)
+        self._revision.clear()  # one revision at a time, or every reload would leave a series
+        self._revision.labels(revision).set(1)
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class LoopLag:
+    """How late the event loop gets to what is due: measured in the background, by sleeping."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "pdp_event_loop_lag_seconds",
+            "How much later than asked for a sleeping task went on.",
+            buckets=_LAG_BUCKETS,
+            registry=registry,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._task = asyncio.create_task(self._measure())
+
+    async def stop(self) -> None:
+        """Measure no more; nothing if it never began."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _measure(self) -> None:
+        while True:
+            due = time.monotonic() + _LAG_EVERY
+            await asyncio.sleep(_LAG_EVERY)
+            self._seconds.observe(max(0.0, time.monotonic() - due))

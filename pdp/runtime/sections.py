@@ -14,7 +14,9 @@ from pdp.errors import ConfigurationError, Problem
 from pdp.identity.settings import AuthenticationSettings, check
 from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
 from pdp.runtime.gateway_settings import check_gateways
+from pdp.runtime.journal_settings import DecisionLogSettings, check_decision_log
 from pdp.runtime.limits import LimitSettings, check_limits
+from pdp.runtime.listener_settings import check_caller_certificates
 from pdp.runtime.settings import (
     CallerSettings,
     ServerSettings,
@@ -25,7 +27,7 @@ from pdp.runtime.settings import (
 from pdp.runtime.sources import SETTINGS, read_file
 
 S = TypeVar("S", bound=msgspec.Struct)
-OPERATOR = ("server", "authentication", "callers", "limits")
+OPERATOR = ("server", "authentication", "callers", "limits", "decision_log")
 POLICY = ("layers", "concealment")
 PAIR = (CASBIN_PAIR.model, CASBIN_PAIR.policy)
 
@@ -37,6 +39,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     authentication: AuthenticationSettings = AuthenticationSettings()
     callers: tuple[CallerSettings, ...] = ()
     limits: LimitSettings = LimitSettings()
+    decision_log: DecisionLogSettings = DecisionLogSettings()
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +69,8 @@ def read_sections(
     problems += check_server(operator.server, file) + check_gateways(operator.server, file)
     problems += check(operator.authentication, file) + check_limits(operator.limits, file)
     problems += check_callers(operator.callers, file)
+    problems += check_decision_log(operator.decision_log, file)
+    problems += check_caller_certificates(operator.callers, operator.server, file)
     return operator, policy, problems
 
 

@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pdp.errors import DeadlineExceeded, Problem, RequestError, Unavailable
 from pdp.identity.attempts import Refuses, refuses_nobody
@@ -25,12 +24,16 @@ from pdp.runtime.admission import (
 )
 from pdp.runtime.beside import watch
 from pdp.runtime.ids import decision_id
+from pdp.runtime.journal import Journal
+from pdp.runtime.journal_asking import asking
+from pdp.runtime.journal_record import presented_token
+from pdp.runtime.journal_shapes import Entry
 from pdp.runtime.load import Loaded
 from pdp.runtime.means import start, stop
 from pdp.runtime.metrics import Metrics
+from pdp.runtime.patience import within
 
 log = logging.getLogger("pdp.service")
-decisions = logging.getLogger("pdp.decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,18 @@ class Service:
         self.authenticator = loaded.authenticator
         self.stopping = False  # no longer ready: let the gateway go elsewhere
         self.stale: tuple[Problem, ...] = ()  # why what stands in the directory is not live
+        self.journal: Journal | None = None  # the decision log, where there is one
         self.metrics = Metrics()
-        self.metrics.policy_loaded(time.time())
-        self.watch = watch(loaded.directory, loaded.beside, self.metrics.registry)
+        self.metrics.policy_loaded(self.snapshot.revision, time.time())
+        cache = self.authenticator.tokens.cache
+        self.metrics.watch(ready=self._is_ready, remembered=lambda: len(cache))
+        registry, access = self.metrics.registry, loaded.access
+        self.watch = watch(loaded.directory, loaded.beside, registry, access.files)
 
     def activate(self, snapshot: Snapshot, now: float) -> None:
         """Make `snapshot` live: one assignment, which requests under way do not see."""
         self.snapshot = snapshot
-        self.metrics.policy_loaded(now)
+        self.metrics.policy_loaded(snapshot.revision, now)
 
     def reloaded(self, result: str, problems: tuple[Problem, ...]) -> None:
         """Remember how the last reload ended; with problems the live policy is stale."""
@@ -66,13 +73,23 @@ class Service:
 
     async def start(self) -> None:
         """Begin to fetch keys and to follow files in the background."""
+        self.metrics.lag.start()
+        if self.journal is not None:
+            self.journal.start()
         self.watch.start()
         await start(self.loaded.beside.equipment)
 
     async def stop(self) -> None:
-        """End what runs in the background."""
+        """End what runs in the background; all that was decided is recorded before."""
+        if self.journal is not None:
+            await asyncio.to_thread(self.journal.stop, self.loaded.server.drain_seconds)
+        await self.metrics.lag.stop()
         await self.watch.stop()
         await stop(self.loaded.beside.equipment)
+
+    def _is_ready(self) -> bool:
+        keys = self.loaded.sources.values()
+        return not self.stopping and all(source.current() is not None for source in keys)
 
     async def judge(
         self,
@@ -87,7 +104,7 @@ class Service:
         `seconds` is how long the asker waits, where that is known.
         """
         asked = self._judge(query, credentials, snapshot, seconds)
-        return await self._record(asked, query, snapshot, surface)
+        return await self._record(asked, query, snapshot, surface, credentials)
 
     async def _judge(
         self, query: Query, credentials: Credentials, snapshot: Snapshot, seconds: float | None
@@ -126,15 +143,8 @@ class Service:
         )
         decision = Decision(verdict, decision_id())
         self.metrics.decided(verdict, surface, 0)
-        facts = {
-            "decision_id": decision.id,
-            "surface": surface,
-            "verdict": verdict.outcome,
-            "status": verdict.status,
-            "reason": verdict.reason,
-            "detail": verdict.detail,
-        }
-        decisions.info("decision", extra={"facts": facts})
+        if self.journal is not None:
+            self.journal.put(Entry(decision.id, time.time(), 0, verdict, surface, asking()))
         return decision
 
     async def authenticate(
@@ -152,8 +162,10 @@ class Service:
         """
         longest = self.loaded.server.authentication_seconds
         try:
-            async with asyncio.timeout(longest if seconds is None else min(longest, seconds)):
-                found = await self.authenticator.authenticate(credentials, now, address, refuses)
+            found = await within(
+                longest if seconds is None else min(longest, seconds),
+                self.authenticator.authenticate(credentials, now, address, refuses),
+            )
         except TimeoutError:
             raise DeadlineExceeded from None
         if isinstance(found, Rejected):
@@ -162,16 +174,30 @@ class Service:
         return found if wait is None else Rejected(Reason.THROTTLED, wait)
 
     async def _record(
-        self, asked: Awaitable[Verdict], query: Query, snapshot: Snapshot, surface: str
+        self,
+        asked: Awaitable[Verdict],
+        query: Query,
+        snapshot: Snapshot,
+        surface: str,
+        credentials: Credentials | None = None,
     ) -> Decision:
-        started = time.perf_counter()
+        at, started, journal = time.time(), time.perf_counter(), self.journal
         verdict = await _safely(asked, snapshot)
         seconds = time.perf_counter() - started
+        if journal is not None and journal.refuses:
+            verdict = Verdict(Outcome.FAULT, Reason.INTERNAL_ERROR, revision=snapshot.revision)
         decision = Decision(verdict, decision_id())
         self.metrics.decided(verdict, surface, seconds)
-        if decisions.isEnabledFor(logging.INFO):
-            decisions.info("decision", extra={"facts": _facts(decision, query, surface, seconds)})
+        if journal is not None:
+            token = self._token(verdict.identity, credentials) if credentials else None
+            by = asking()
+            entry = Entry(decision.id, at, seconds, verdict, surface, by, query, snapshot, token)
+            journal.put(entry)
         return decision
+
+    def _token(self, identity: Identity | None, credentials: Credentials) -> str | None:
+        session = self.loaded.authentication.session
+        return presented_token(identity, credentials, session.cookie if session else None)
 
 
 async def _preflight(query: Query, snapshot: Snapshot, now: float) -> Verdict:
@@ -195,27 +221,3 @@ async def _safely(asked: Awaitable[Verdict], snapshot: Snapshot) -> Verdict:
         where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         log.error("decision failed", extra={"facts": {"error": type(error).__name__, "at": where}})  # noqa: TRY400
     return Verdict(Outcome.FAULT, reason, revision=snapshot.revision)
-
-
-def _facts(decision: Decision, query: Query, surface: str, seconds: float) -> dict[str, Any]:
-    """What is logged of a decision: never a credential, never a query string."""
-    verdict = decision.verdict
-    identity = verdict.identity
-    return {
-        "decision_id": decision.id,
-        "surface": surface,
-        "verdict": verdict.outcome,
-        "status": verdict.status,
-        "reason": verdict.reason,
-        "detail": verdict.detail or None,
-        "subject": identity.id if identity else None,
-        "key_id": identity.key_id if identity else None,
-        "action": query.action.name,
-        "resource": query.resource.id,
-        "ip": query.context.get("ip"),
-        "country": query.context.get("country"),
-        "layer": verdict.layer,
-        "rule": str(verdict.rule) if verdict.rule else None,
-        "policy_revision": verdict.revision,
-        "duration_us": round(seconds * 1e6),
-    }

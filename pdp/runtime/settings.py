@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +17,9 @@ from pdp.policy.matcher.regex import pattern_code
 Network = IPv4Network | IPv6Network
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
+IdleSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
+Delay = Annotated[float, msgspec.Meta(ge=0, le=60)]
+SocketMode = Annotated[str, msgspec.Meta(pattern=r"^0?[0-7]{3}$")]
 PREFIX = "PDP_"
 
 
@@ -26,9 +28,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     listen: str = "127.0.0.1:7373"  # HOST:PORT or unix:/path
     admin_listen: str = "127.0.0.1:7374"
+    admin_key_sha256_file: str | None = None  # hex digests of keys: who may ask /v1/* there
     grpc_listen: str | None = None  # for Envoy's gRPC API; needs the extra `grpc`
     public_url: str | None = None  # under which callers of the AuthZEN API reach this PDP
+    decision_log: str = "-"  # where decisions are recorded: a file, `-` for stdout, or `off`
     trust_network: bool = False  # off loopback, whoever reaches the port may ask
+    tls_cert: str | None = None  # PEM, with the chain; followed, as the two below are
+    tls_key: str | None = None
+    tls_client_ca: str | None = None  # of certificates, without one of which nobody may ask
+    client_certificates: tuple[str, ...] = ()  # who of them: SPIFFE ids, DNS names, `CN=name`
+    socket_mode: SocketMode = "0660"  # of Unix sockets to listen on
+    socket_group: str | None = None
     trusted_proxies: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
     resource: Literal["{path}", "{host}{path}"] = "{path}"  # what a gateway request's resource is
     exempt_targets: tuple[str, ...] = ()  # keyMatch2 patterns where %2F, ; and the like may stand
@@ -50,16 +60,21 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_header_bytes: Annotated[int, msgspec.Meta(ge=8_190, le=1_048_576)] = 65_536
     max_identity_bytes: Annotated[int, msgspec.Meta(ge=64, le=65_536)] = 3_072  # all values
     grpc_max_calls: Count = 1_000  # under way at once
+    max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 5_000  # of each listener
+    idle_seconds: IdleSeconds = 3_630.0  # longer than gateways keep theirs, or they would race
+    header_seconds: Seconds = 5.0  # until the head of a request must have arrived
     body_seconds: Seconds = 10.0  # until a body must have arrived
     authentication_seconds: Seconds = 1.0  # for authentication that must ask elsewhere
+    shutdown_delay_seconds: Delay = 0.0  # after SIGTERM, for gateways to see it is not ready
     drain_seconds: Seconds = 10.0  # for requests under way when the server stops
 
 
 class CallerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`[[callers]]`: who may ask the JSON APIs, by the SHA-256 of a key."""
+    """`[[callers]]`: who may ask the JSON APIs, by the SHA-256 of a key or by a certificate."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    key_sha256_file: str  # hex digests of the keys that are good, one a line
+    key_sha256_file: str | None = None  # hex digests of the keys that are good, one a line
+    certificate: str | None = None  # or the name in its client certificate, as above
     vouch: bool = False  # may speak for subjects without their credential
     see_reasons: bool = False  # is told reason, layer and rule
 
@@ -132,45 +147,7 @@ def check_server(server: ServerSettings, file: str) -> list[Problem]:
             except ValueError as error:
                 message = f"`server.{key}`: `{pattern}` {error}"
                 problems.append(Problem(file, None, pattern_code(error), message))
-    return problems + _check_country(server, file)
-
-
-_HEADER: Final = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
-# Beginnings, each ended by a `-` or the end: headers that clients write, or that gateways fill
-# with something else.
-# fmt: off
-_NO_COUNTRY_HEADER: Final = (
-    "accept", "access-control", "authorization", "cache-control", "cf-connecting", "cf-ray",
-    "connection", "content", "cookie", "date", "dnt", "dpop", "expect", "forwarded", "from", "host",
-    "if", "keep-alive", "origin", "pragma", "priority", "proxy", "range", "referer", "remote",
-    "sec", "signature", "te", "traceparent", "tracestate", "trailer", "transfer", "true-client",
-    "upgrade", "user-agent", "via", "x-accel", "x-api", "x-auth", "x-authz", "x-client-ip",
-    "x-correlation", "x-csrf", "x-decision", "x-envoy", "x-forwarded", "x-http", "x-method",
-    "x-original", "x-real", "x-request", "x-requested", "x-rewrite", "x-scheme", "x-xsrf",
-)
-# fmt: on
-
-
-def _check_country(server: ServerSettings, file: str) -> list[Problem]:
-    problems = []
-    name = server.country_header
-    if name is not None and (not _HEADER.fullmatch(name) or _has_another_use(name, server)):
-        message = f"`server.country_header`: `{name}` cannot be a header with a country"
-        help_ = "the one that your CDN or gateway sets on every request, such as `CF-IPCountry`"
-        problems.append(Problem(file, None, "bad-country-header", message, help_))
-    if name is not None and server.country_database is not None:
-        message = "`server` has both `country_header` and `country_database`"
-        help_ = "keep the one that you trust: two sources would contradict each other"
-        problems.append(Problem(file, None, "two-country-sources", message, help_))
     return problems
-
-
-def _has_another_use(header: str, server: ServerSettings) -> bool:
-    name = header.lower()
-    identity = (server.subject_header, server.roles_header, *server.identity_headers)
-    return name in {other.lower() for other in identity} or f"{name}-".startswith(
-        tuple(f"{taken}-" for taken in _NO_COUNTRY_HEADER)
-    )
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -1,4 +1,4 @@
-"""What only administrators may ask: the live policy, and why a question is answered as it is."""
+"""What only operators may ask: the live policy, and why a question is answered as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from aiohttp import web
 from pdp.errors import RequestError
 from pdp.model import Answer, Identity, Rejected
 from pdp.runtime.explain import explain
+from pdp.runtime.settings import is_local
 from pdp.surfaces.bodies import read_body
+from pdp.surfaces.callers import CallerUnknown, bearer_key
 from pdp.surfaces.client import parse_host
 from pdp.surfaces.context import Context, plain
 from pdp.surfaces.questions import (
@@ -28,14 +30,33 @@ LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Admin:
-    """`GET /v1/policy` and `POST /v1/explain`, under the machine's own name only."""
+    """`GET /v1/policy`, `POST /v1/reload` and `POST /v1/explain`, for operators only.
+
+    That is whoever has the admin key, where there is one. On loopback the machine is called by
+    its own name, too, or a page in a browser could ask.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._local = is_local(context.service.loaded.server.admin_listen)
+
+    def _admit(self, request: web.BaseRequest) -> None:
+        """CallerUnknown for who has no key, RequestError for a browser that was led here."""
+        keys = self._context.service.loaded.access.operators
+        if self._local:
+            _refuse_foreign_names(request)
+        if request.headers.getall("Origin", ()):
+            raise RequestError("Origin", "is not served: this is no API for browsers")
+        # INVARIANT: off loopback, nobody is admitted without a key.
+        if keys is None and self._local:
+            return
+        key = bearer_key(request)
+        if keys is None or not key or not keys.current().know(key):
+            raise CallerUnknown
 
     async def policy(self, request: web.BaseRequest) -> Answer:
         """What is live: the revision, and each layer with its kind and number of rules."""
-        _refuse_foreign_names(request)
+        self._admit(request)
         snapshot = self._context.service.snapshot
         layers = [
             {
@@ -51,13 +72,13 @@ class Admin:
 
     async def reload(self, request: web.BaseRequest) -> Answer:
         """Read the directory now: 200 if its policy is live, 409 with the problems if not."""
-        _refuse_foreign_names(request)
+        self._admit(request)
         attempt = await self._context.reloader.reload()
         return _json(attempt, 409 if attempt.result == "rejected" else 200)
 
     async def explain(self, request: web.BaseRequest) -> Answer:
         """One question of `POST /v1/decision`, with everything that its answer rests on."""
-        _refuse_foreign_names(request)
+        self._admit(request)
         service = self._context.service
         data = await read_body(request, service.loaded.server)
         body = parse_body(data, QuestionBody)

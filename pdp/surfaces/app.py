@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from pdp.errors import RequestError, Unavailable
 from pdp.model import Answer
+from pdp.runtime.journal_asking import note_request
 from pdp.runtime.settings import is_local
 from pdp.surfaces import openapi, ops
 from pdp.surfaces.admin import Admin
@@ -21,6 +21,7 @@ from pdp.surfaces.authzen import AuthZen
 from pdp.surfaces.authzen_search import Search
 from pdp.surfaces.bodies import TooLarge
 from pdp.surfaces.callers import CallerUnknown, caller_unknown
+from pdp.surfaces.connections import BoundedServer, Bounds, Connection
 from pdp.surfaces.context import Context, plain
 from pdp.surfaces.conventions import CONVENTIONS
 from pdp.surfaces.discovery import PATH as DISCOVERY
@@ -28,6 +29,7 @@ from pdp.surfaces.discovery import discovery
 from pdp.surfaces.gateway import endpoint
 from pdp.surfaces.native import Native
 from pdp.surfaces.openapi_operations import PATH as OPENAPI
+from pdp.surfaces.replies import reply, response
 from pdp.surfaces.request_ids import echo_request_id
 
 log = logging.getLogger("pdp.http")
@@ -38,7 +40,6 @@ Routes = Mapping[str, tuple[frozenset[str] | None, Handler]]
 
 _GET: Final = frozenset({"GET", "HEAD"})
 _POST: Final = frozenset({"POST"})
-LINGER_SECONDS: Final = 1.0
 MOST_HEADERS: Final = 1_024  # aiohttp's 128 would make a 400 of what gateways let through
 
 
@@ -70,14 +71,16 @@ def _authzen(context: Context) -> Routes:
 def admin_routes(context: Context) -> Routes:
     """What administrators and probes ask, on a listener of its own.
 
-    Off loopback only health and metrics answer: the rest tells what the policy says.
+    Off loopback only health and metrics answer, unless there is an admin key: the rest tells
+    what the policy says.
     """
-    local = is_local(context.service.loaded.server.admin_listen)
+    loaded = context.service.loaded
+    local = is_local(loaded.server.admin_listen)
     harmless: Routes = {
         "/metrics": (_GET, ops.metrics(context)),
         **_health(context, admin=local),
     }
-    if not local:
+    if not local and loaded.access.operators is None:
         return harmless
     admin = Admin(context)
     return {
@@ -98,13 +101,14 @@ def _health(context: Context, *, admin: bool) -> Routes:
     }
 
 
-def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.Response]]:
+def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """The one handler: route, answer, and turn what goes wrong into an answer of ours."""
     exact = {path: route for path, route in routes.items() if not path.endswith("/")}
     prefixes = tuple((path, route) for path, route in routes.items() if path not in exact)
 
-    async def handle(request: web.BaseRequest) -> web.Response:
-        return _response(echo_request_id(request, await answer(request)))
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        note_request(request.headers)
+        return reply(request, echo_request_id(request, await answer(request)))
 
     async def answer(request: web.BaseRequest) -> Answer:
         # The raw target: aiohttp's `path` is decoded, and its routes miss encoded line feeds.
@@ -145,10 +149,6 @@ def _error(status: int, code: str, message: str) -> Answer:
     return plain(status, msgspec.json.encode({"error": code, "message": message}))
 
 
-def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
-
-
 class Request(web.BaseRequest):
     """A request whose answer does not say what we are made of."""
 
@@ -156,8 +156,10 @@ class Request(web.BaseRequest):
         response.headers.pop("Server", None)
 
 
-class Protocol(RequestHandler):
+class Protocol(Connection):
     """aiohttp's protocol, whose own error pages would quote the request."""
+
+    __slots__ = ()
 
     def handle_error(
         self,
@@ -170,18 +172,19 @@ class Protocol(RequestHandler):
         log.info("unreadable request", extra={"facts": {"error": type(exc).__name__}})
         bad = _error(400, "invalid_request", "The request cannot be read.")
         fault = _error(503, "unavailable", "The request could not be answered.")
-        response = _response(fault if status >= 500 else bad)  # noqa: PLR2004
-        response.force_close()
-        return response
+        told = response(fault if status >= 500 else bad)  # noqa: PLR2004
+        told.force_close()
+        return told
 
 
-class Server(web.Server):
+class Server(BoundedServer):
     """aiohttp's low-level server with our protocol, our requests and our bounds."""
 
-    def __init__(self, routes: Routes, context: Context) -> None:
+    def __init__(self, routes: Routes, context: Context, bounds: Bounds) -> None:
         server = context.service.loaded.server
         super().__init__(
             dispatcher(routes),
+            bounds,
             request_factory=partial(
                 Request, loop=asyncio.get_running_loop(), client_max_size=server.max_body_bytes
             ),
@@ -190,7 +193,6 @@ class Server(web.Server):
             max_field_size=server.max_header_bytes,
             max_headers=MOST_HEADERS,
             auto_decompress=False,
-            lingering_time=LINGER_SECONDS,
         )
 
     def __call__(self) -> Protocol:

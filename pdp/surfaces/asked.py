@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from pdp.errors import RequestError
 from pdp.model import RESOURCE_TYPE, Action, Entity, Query
 from pdp.runtime.settings import Network
@@ -62,8 +64,7 @@ class Reading:
     country: CountryOf | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The canonical question, and the URL that it is about.
 
     `path` is canonical, `search` is the query string as it came, `?` included; `authority` is
@@ -93,10 +94,9 @@ def understand(
     path = parse_target(target.value, field=target.field, exempt=reading.exempt)
     name = parse_host(host.value, field=host.field)
     address = client_address(addresses.values, reading.trusted, field=addresses.field)
-    context = {"ip": address, "host": name}
+    context = {"ip": address, "host": name, **_facts(headers)}
     if scheme is not None:
         context["scheme"] = _scheme(scheme)
-    context.update(_facts(headers))
     country = reading.country(address, headers) if reading.country else None
     if country is not None:
         context["country"] = country
@@ -129,8 +129,12 @@ def _scheme(told: Told) -> str:
 
 def _facts(headers: Headers) -> dict[str, str]:
     """What the client says of itself. An odd one is as good as absent: rules on it fail closed."""
-    found = ((fact, only(headers, name)) for fact, name in _FACTS)
-    return {fact: value for fact, value in found if _sound(value)}
+    found: dict[str, str] = {}
+    for fact, name in _FACTS:
+        values = headers.getall(name, ())
+        if len(values) == 1 and _sound(values[0]):
+            found[fact] = values[0]
+    return found
 
 
 def _sound(value: str) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from pdp.runtime.service import Decision, Service
 from pdp.surfaces.authzen_bodies import EvaluationBody, read_batch, read_evaluation
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import identify_caller
-from pdp.surfaces.context import Context, plain
+from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import parse_object, typed, vouched_identity
 
 SURFACE: Final = "authzen"
@@ -97,14 +96,9 @@ def refuse_unjudged_token(credentials: Credentials, service: Service) -> None:
         raise RequestError("context.token", "no authentication is configured to judge it")
 
 
-@contextmanager
-def recorded(service: Service) -> Iterator[None]:
+def recorded(service: Service) -> Recorded:
     """A question that cannot be understood is recorded like any other."""
-    try:
-        yield
-    except RequestError as error:
-        service.refuse(error, SURFACE)
-        raise
+    return Recorded(service, SURFACE)
 
 
 def vouches(caller: Caller, service: Service) -> bool:

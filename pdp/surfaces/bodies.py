@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from aiohttp import web
 
 from pdp.errors import PdpError, RequestError
 from pdp.runtime.settings import ServerSettings
+
+_JSON: Final = "application/json"
 
 
 class TooLarge(PdpError):
@@ -16,11 +19,15 @@ class TooLarge(PdpError):
 
 async def read_body(request: web.BaseRequest, server: ServerSettings) -> bytes:
     """The whole body; RequestError for another content type or a body that does not arrive."""
-    if request.content_type != "application/json":
+    headers = request.headers
+    if headers.get("Content-Type") != _JSON and request.content_type != _JSON:
         raise RequestError("Content-Type", "must be application/json")
-    if request.headers.getall("Content-Encoding", ()):
+    if "Content-Encoding" in headers:
         raise RequestError("Content-Encoding", "is not supported")
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    content = request.content
+    if content.is_eof():  # all of it is here, as it mostly is: nothing to wait for
+        return _bounded(content.read_nowait(), server)
+    if headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
     try:
@@ -30,3 +37,9 @@ async def read_body(request: web.BaseRequest, server: ServerSettings) -> bytes:
         raise TooLarge from None
     except TimeoutError:
         raise RequestError("body", "did not arrive in time") from None
+
+
+def _bounded(data: bytes, server: ServerSettings) -> bytes:
+    if len(data) > server.max_body_bytes:
+        raise TooLarge
+    return data

@@ -9,6 +9,9 @@ from aiohttp import web
 from pdp.errors import PdpError
 from pdp.model import Answer
 from pdp.runtime.callers import Caller
+from pdp.runtime.journal_asking import note_caller
+from pdp.surfaces.certificates import NOBODY, Certified
+from pdp.surfaces.connections import Connection
 from pdp.surfaces.context import Context
 
 CHALLENGE: Final = 'Bearer realm="pdp"'
@@ -20,17 +23,35 @@ class CallerUnknown(PdpError):
 
 
 def identify_caller(request: web.BaseRequest, context: Context) -> Caller:
-    """Who calls: by `Authorization: Bearer KEY` where callers are configured."""
+    """Who calls, where callers are configured: by `Authorization: Bearer KEY`, or a certificate.
+
+    A key that is not good is never made up for by a certificate.
+    """
     callers = context.service.loaded.callers
     if not callers.known:
         return context.local_caller()
-    fields = request.headers.getall("Authorization", ())
-    value = fields[0] if len(fields) == 1 else ""
-    key = value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else ""
-    caller = callers.identify(key) if key else None
+    if request.headers.getall("Authorization", ()):
+        key = bearer_key(request)
+        caller = callers.identify(key) if key else None
+    else:
+        caller = callers.certified(client_of(request).names)
     if caller is None:
         raise CallerUnknown
+    note_caller(caller.name)
     return caller
+
+
+def bearer_key(request: web.BaseRequest) -> str:
+    """The key in the one `Authorization: Bearer KEY`; empty if there is none, or several."""
+    fields = request.headers.getall("Authorization", ())
+    value = fields[0] if len(fields) == 1 else ""
+    return value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else ""
+
+
+def client_of(request: web.BaseRequest) -> Certified:
+    """What the certificate of the client says, which TLS has verified."""
+    connection = request.protocol
+    return connection.client if isinstance(connection, Connection) else NOBODY
 
 
 def caller_unknown() -> Answer:

@@ -16,6 +16,7 @@ from pdp.answer.identity_fields import respelled
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Answer
+from pdp.runtime.journal_asking import note_request
 from pdp.surfaces.app import guarded
 from pdp.surfaces.asked import Addresses, Asked, Reading, Told, single, understand
 from pdp.surfaces.context import Context
@@ -106,6 +107,7 @@ class Authorization:
         """The verdict on one CheckRequest, before the caller's deadline."""
         request = _parse(data)
         left = call.time_remaining()
+        note_request(Fields(request.attributes.request.http))
         seconds = None if left is None else max(0.0, left * _SHARE_OF_DEADLINE)
 
         async def ask() -> Answer:

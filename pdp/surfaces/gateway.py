@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from aiohttp import web
 
@@ -106,7 +105,8 @@ def _fault(
 
 
 def _signed(answered: Answer, number: str) -> Answer:
-    return replace(answered, headers=(*answered.headers, ("X-Decision-Id", number)))
+    headers = (*answered.headers, ("X-Decision-Id", number))
+    return Answer(answered.status, headers, answered.body)
 
 
 async def _judge(

@@ -49,6 +49,8 @@ class Listener:
                 ("grpc.max_receive_message_length", server.max_body_bytes),
                 ("grpc.max_metadata_size", server.max_header_bytes),
                 ("grpc.so_reuseport", 0),  # or two processes would share a port unawares
+                ("grpc.server_handshake_timeout_ms", round(server.header_seconds * 1_000)),
+                ("grpc.max_allowed_incoming_connections", server.max_connections),
             ),
             maximum_concurrent_rpcs=server.grpc_max_calls,
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -18,7 +16,7 @@ from pdp.runtime.callers import Caller
 from pdp.runtime.service import Decision
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import identify_caller
-from pdp.surfaces.context import Context, plain
+from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import (
     BatchBody,
     QuestionBody,
@@ -42,7 +40,7 @@ class Native:
 
     async def decision(self, request: web.BaseRequest) -> Answer:
         """One question, one verdict: 200 whenever it was decided."""
-        with self._recorded():
+        with Recorded(self._service, "native"):
             caller = identify_caller(request, self._context)
             body = parse_body(await read_body(request, self._service.loaded.server), QuestionBody)
             asked = self._understand(body, caller)
@@ -53,7 +51,7 @@ class Native:
     async def decisions(self, request: web.BaseRequest) -> Answer:
         """A batch in order. All items must be understood before any is judged."""
         server = self._service.loaded.server
-        with self._recorded():
+        with Recorded(self._service, "native"):
             caller = identify_caller(request, self._context)
             body = parse_body(await read_body(request, server), BatchBody)
             if len(body.decisions) > server.max_batch:
@@ -70,15 +68,6 @@ class Native:
             await asyncio.sleep(0)  # others are answered between two items
         found = {"decisions": answers, "policy_revision": snapshot.revision}
         return plain(200, msgspec.json.encode(found))
-
-    @contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """A question that cannot be understood is recorded like any other."""
-        try:
-            yield
-        except RequestError as error:
-            self._service.refuse(error, "native")
-            raise
 
     def _understand(self, body: QuestionBody, caller: Caller, prefix: str = "") -> Asked:
         """The canonical question with its credentials, or RequestError naming its field."""

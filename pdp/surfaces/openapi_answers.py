@@ -159,6 +159,10 @@ class ReadinessAnswer(Struct, frozen=True):
     stale: list[str]
     revocations_stale: list[str]
     keys_stale: list[str]
+    credentials_stale: list[str]
+    countries_stale: list[str]
+    callers_stale: list[str]
+    certificates_stale: list[str]
     keys: dict[str, KeysAnswer]
 
 

@@ -44,7 +44,8 @@ def readyz(context: Context, *, admin: bool) -> Handler:
             "status": "ready" if ready else "not_ready",
             "policy_revision": context.service.snapshot.revision,
             "stale": [told(p) for p in context.service.stale],
-            **{f"{kind}_stale": [*map(told, watch.problems(kind))] for kind in watch.kinds},
+            # What is made of several files has the same problems in each of them.
+            **{f"{k}_stale": [*dict.fromkeys(map(told, watch.problems(k)))] for k in watch.kinds},
             "keys": keys,
         }
         return _json(200 if ready else 503, body)

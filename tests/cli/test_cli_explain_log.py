@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
+import support
 from cli_runs import STARTER, Ran, pdp, write_pair
 
-from pdp.model import Action as ModelAction
-from pdp.model import Credentials, Entity, Identity, Method, Outcome, Query
 from pdp.runtime.load import load
-from pdp.runtime.logs import JsonFormatter
-from pdp.runtime.service import Service
 
 ID = "019bc1f5-5000-7000-8000-000000000001"
 RECORD = {
-    "time": "2026-01-15T12:00:00.000Z",
-    "level": "info",
-    "logger": "pdp.decision",
-    "message": "decision",
     "decision_id": ID,
+    "timestamp": "2026-01-15T12:00:00.000000Z",
     "surface": "native",
     "verdict": "forbidden",
     "status": 403,
     "reason": "not_granted",
-    "subject": "alice",
+    "subject": {"id": "alice", "type": "user"},
+    "method": "bearer",
     "action": "DELETE",
     "resource": "/invoices/7",
     "ip": "203.0.113.9",
-    "layer": None,
-    "rule": None,
     "policy_revision": load(STARTER).snapshot.revision,
     "duration_us": 31,
 }
+
+
+BOB, NOBODY = ({"id": name, "type": "user"} for name in ("bob", "anonymous"))
 
 
 def line(**changed: Any) -> str:
@@ -58,13 +52,13 @@ def test_a_logged_decision_is_explained_again(tmp_path: Path) -> None:
     found = pdp("explain", STARTER, "--decision", ID, "--log", tmp_path / "pdp.log")
     out = found.out.splitlines()
     assert found.code == 0
-    assert out[0] == "403 not_granted  as decided at 2026-01-15T12:00:00.000Z"
+    assert out[0] == "403 not_granted  as decided at 2026-01-15T12:00:00.000000Z"
     assert out[1:4] == [
         f"  decision    {ID}",
         "  verdict     the same now",
         "  policy      the same revision now",
     ]
-    assert out[4].startswith("  note        the log holds no token: roles and other claims")
+    assert out[4].startswith("  note        the log holds what the policy of that time read")
     assert out[6:8] == ["403 forbidden  not_granted", "  question    DELETE /invoices/7"]
     assert "  near misses rbac.csv:12  member, /invoices/:id, ^(GET|HEAD)$" in out
 
@@ -74,7 +68,7 @@ def test_json_has_the_record_beside_the_explanation() -> None:
     assert (found["status"], found["reason"]) == (403, "not_granted")
     assert found["recorded"] == {
         "decision_id": ID,
-        "time": RECORD["time"],
+        "time": RECORD["timestamp"],
         "status": 403,
         "reason": "not_granted",
         "policy_revision": RECORD["policy_revision"],
@@ -96,11 +90,16 @@ def test_json_has_the_record_beside_the_explanation() -> None:
             "changed since: it was sha256:0",
         ),
         ({"policy_revision": ""}, "403 forbidden", "same", "changed since: it was not recorded"),
-        ({"subject": "bob"}, "200 allow", "another", "the same revision now"),
+        (
+            {"subject": BOB},
+            "200 allow",
+            "another",
+            "the same revision now",
+        ),
         ({"reason": "explicitly_denied"}, "403 forbidden", "another", "the same revision now"),
         # without its token, carol is no administrator
         (
-            {"subject": "carol", "status": 200, "reason": "granted"},
+            {"subject": {"id": "carol", "type": "user"}, "status": 200, "reason": "granted"},
             "403 forbidden",
             "another",
             "the same revision now",
@@ -131,7 +130,7 @@ def test_a_subject_that_was_never_established_is_taken_for_nobody() -> None:
     record = line(reason="guard_denied", subject=None, ip="198.51.100.66")
     assert told(record)["recorded"]["verdict_changed"] is False
     assert "  subject     not recorded: taken for nobody" in again(record).out
-    anonymous = told(line(status=401, reason="credentials_missing", subject="anonymous"))
+    anonymous = told(line(status=401, reason="credentials_missing", subject=NOBODY))
     assert anonymous["status"] == 401
     assert anonymous["recorded"]["verdict_changed"] is False
 
@@ -159,7 +158,7 @@ def test_time_and_facts_are_the_records_unless_given(tmp_path: Path) -> None:
         "{" * 100_000 + ID + "\n",
         line(status="403"),
         line(reason="no such reason"),
-        line(time="soon"),
+        line(timestamp="soon"),
         line(decision_id="x", detail=ID),
         "\n",
     ],
@@ -188,7 +187,7 @@ def test_what_a_container_runtime_puts_before_a_line_is_passed_over() -> None:
         ("", f"no decision `{ID}` in standard input"),
         (line(action=None), f"decision `{ID}` was a 400"),
         (
-            json.dumps({"decision_id": ID, "time": RECORD["time"], "status": 400}),
+            line(status=400, reason="request_invalid", resource=None),
             f"decision `{ID}` was a 400",
         ),
     ],
@@ -232,25 +231,59 @@ def test_a_question_that_is_now_a_400_says_so() -> None:
     assert (found.code, "would answer 400" in found.err) == (2, True)
 
 
-async def test_what_the_service_logs_can_be_explained() -> None:
-    """The log's own format, from a decision that was really made."""
-    loaded, stream = load(STARTER), io.StringIO()
-    handler, log = logging.StreamHandler(stream), logging.getLogger("pdp.decision")
-    handler.setFormatter(JsonFormatter())
-    log.addHandler(handler)
-    level = log.level
-    log.setLevel(logging.INFO)
-    try:
-        service = Service(loaded)
-        query = Query(ModelAction("DELETE"), Entity("resource", "/invoices/7"), {"ip": "192.0.2.1"})
-        alice = Identity("alice", method=Method.VOUCHED)
-        decision = await service.decide(query, alice, loaded.snapshot, "native")
-        bad = await service.judge(query, Credentials(token="no token"), loaded.snapshot, "native")
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-    assert decision.verdict.outcome is Outcome.FORBIDDEN
-    found = told(stream.getvalue(), decision=decision.id)
-    assert found["recorded"]["verdict_changed"] is False
-    assert [miss["rule"]["rule"] for miss in found["near_misses"]] == ["rbac.csv:12", "rbac.csv:15"]
-    assert told(stream.getvalue(), decision=bad.id)["reason"] == "token_invalid"
+async def test_what_is_recorded_can_be_explained(policies: Path, tmp_path: Path) -> None:
+    """From decisions that were really made: with the roles and claims of a token."""
+    log = tmp_path / "decisions"
+    signed = {"Authorization": f"Bearer {support.token('dora', roles=['admin'])}"}
+    asked = {"X-Forwarded-Method": "GET", "X-Forwarded-For": "203.0.113.9"}
+    target = {
+        "X-Forwarded-Uri": "/invoices/7",
+        "X-Forwarded-Host": "app.test",
+        "X-Forwarded-Proto": "https",
+    }
+    async with support.pdp(policies, decision_log=str(log)) as server:
+        for headers in (signed, {"Authorization": "Bearer x.y.z"}, {}):
+            await server.ask("GET", "/authz/forward", headers={**asked, **target, **headers})
+    for record in await support.decided(log, 3):
+        found = told(log.read_text(), decision=record["decision_id"], directory=policies)
+        assert (found["status"], found["reason"]) == (record["status"], record["reason"])
+        assert found["recorded"]["verdict_changed"] is False
+
+
+def write_attributes(directory: Path) -> Path:
+    directory = write_pair(directory, "p, alice, /a, GET\n")
+    model = (directory / "model.conf").read_text()
+    more = 'r.sub.level > 3 && r.obj.open && r.act.soft && r.context.host == "h" && r.act == p.act'
+    (directory / "model.conf").write_text(model.replace("r.act == p.act", more))
+    return directory
+
+
+def test_what_the_policy_read_is_judged_again(tmp_path: Path) -> None:
+    directory = write_attributes(tmp_path)
+    attributes = {"subject": {"level": 4}, "resource": {"open": True}, "action": {"soft": True}}
+    asked = {"action": "GET", "resource": "/a", "context": {"host": "h"}, "attributes": attributes}
+    assert told(line(**asked), directory=directory)["status"] == 200
+    for entity in attributes:
+        less = {**asked, "attributes": {k: v for k, v in attributes.items() if k != entity}}
+        assert told(line(**less), directory=directory)["status"] != 200
+    hidden = {**asked, "masked": ["attributes.subject.level"]}
+    found = told(line(**hidden), directory=directory)
+    assert found["status"] != 200
+    assert "masked: attributes.subject.level" in found["recorded"]["note"]
+
+
+@pytest.mark.parametrize("name", ["subject", "ip", "roles", "context", "attributes"])
+def test_a_masked_value_is_taken_for_unknown(name: str) -> None:
+    found = told(line(**{name: RECORD.get(name, {})}, masked=[name]))
+    assert found["recorded"]["subject_known"] is (name != "subject")
+    assert found["recorded"]["note"].endswith(f"masked: {name}")
+
+
+def test_a_masked_resource_cannot_be_judged_again() -> None:
+    found = again(line(resource="***", masked=["resource"]))
+    assert (found.code, "which is masked" in found.err) == (1, True)
+
+
+def test_whom_else_the_question_named_is_judged_again() -> None:
+    record = line(reason="subject_mismatch", named={"id": "bob", "type": "user"})
+    assert told(record)["recorded"]["verdict_changed"] is False

@@ -256,7 +256,7 @@ def test_off_loopback_it_is_3_unless_the_network_is_trusted() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://127.0.0.1/",
+        "ftp://127.0.0.1/",
         "127.0.0.1:7373",
         "http://",
         "http://h:x/",

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 
 from pdp.cli.serve import check_exposure
 from pdp.errors import ConfigurationError
-from pdp.runtime.callers import Caller, Callers
+from pdp.runtime.callers import Caller, load_callers
 from pdp.runtime.ids import decision_id
 from pdp.runtime.load import load
 from pdp.runtime.logs import JsonFormatter, configure_logging
-from pdp.runtime.settings import is_local, parse_listen
+from pdp.runtime.settings import CallerSettings, is_local, parse_listen
 from pdp.surfaces.app import admin_routes
 
 
@@ -81,11 +81,13 @@ def test_a_bad_place_is_refused(text: str) -> None:
         parse_listen(text)
 
 
-def test_callers_are_known_by_their_digests() -> None:
-    caller = Caller("gateway", vouch=False, see_reasons=False)
-    digest = bytes.fromhex("2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683")
-    callers = Callers(((digest, caller),))
-    assert callers.identify("key") is caller
+def test_callers_are_known_by_their_digests(tmp_path: Path) -> None:
+    digest = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
+    (tmp_path / "gateway.sha256").write_text(f"{digest}\n")
+    settings = CallerSettings(name="gateway", key_sha256_file="gateway.sha256")
+    callers, problems = load_callers((settings,), tmp_path)
+    assert problems == []
+    assert callers.identify("key") == Caller("gateway", vouch=False, see_reasons=False)
     assert callers.identify("other") is None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from grpc_client import channel, check, check_request, fields
 from hypothesis import given
 from hypothesis import strategies as st
-from support import Running, copy_policies, free_port, pdp, token
+from support import Running, copy_policies, decided, free_port, pdp, token
 
 from pdp.model import Action, Entity, Query
 from pdp.surfaces.asked import Asked
@@ -93,14 +92,13 @@ async def ask(
 
 @surfaces
 async def test_a_preflight_is_let_through_where_the_setting_says_so(
-    directory: Path, surface: str, caplog: pytest.LogCaptureFixture
+    directory: Path, surface: str, tmp_path: Path
 ) -> None:
-    caplog.set_level(logging.INFO, "pdp.decision")
-    async with serving(directory, preflight=["/invoices/*"]) as server:
+    log = tmp_path / "decisions"
+    async with serving(directory, preflight=["/invoices/*"], decision_log=str(log)) as server:
         status, told = await ask(server, surface, method="OPTIONS", headers=PREFLIGHT)
         assert (status, told["x-auth-subject"], told["x-auth-roles"]) == (200, "", "")
-        (record,) = [r for r in caplog.records if r.name == "pdp.decision"]
-        facts = record.facts  # type: ignore[attr-defined]
+        (facts,) = await decided(log)
         assert (facts["reason"], facts["detail"], facts["action"]) == (
             "public",
             "preflight",
@@ -394,12 +392,9 @@ async def test_a_credential_in_the_clear_is_a_403_whatever_it_is(
 
 
 @surfaces
-async def test_all_else_is_judged_as_ever(
-    directory: Path, surface: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "pdp.decision")
-    cookie = {"Cookie": "session=x"}
-    async with serving(directory, require_https=True) as server:
+async def test_all_else_is_judged_as_ever(directory: Path, surface: str, tmp_path: Path) -> None:
+    log, cookie = tmp_path / "decisions", {"Cookie": "session=x"}
+    async with serving(directory, require_https=True, decision_log=str(log)) as server:
         for scheme, headers, resource, expected in (
             ("https", BEARER, "/invoices/7", 200),
             ("http", {}, "/invoices/7", 401),
@@ -410,10 +405,10 @@ async def test_all_else_is_judged_as_ever(
         ):
             status, _ = await ask(server, surface, resource, scheme=scheme, headers=headers)
             assert status == expected
-        facts = caplog.records[-1].facts  # type: ignore[attr-defined]
-        assert facts["reason"] == "guard_denied"
-        assert facts["detail"] == "a credential came over plain http"
-        assert facts["subject"] is None
+    facts = (await decided(log, 6))[-1]
+    assert facts["reason"] == "guard_denied"
+    assert facts["detail"] == "a credential came over plain http"
+    assert "subject" not in facts
 
 
 async def test_by_default_the_scheme_is_a_fact_like_others(directory: Path) -> None:

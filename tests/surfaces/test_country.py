@@ -18,9 +18,10 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from support import Running, free_port, pdp
 
 from pdp.errors import ConfigurationError
+from pdp.runtime.gateway_settings import check_gateways
 from pdp.runtime.geo import load_countries
 from pdp.runtime.load import load
-from pdp.runtime.settings import ServerSettings, check_server
+from pdp.runtime.settings import ServerSettings
 from pdp.surfaces.asked import Reading
 from pdp.surfaces.conventions import CONVENTIONS, FORWARD, Line, read_asked
 from pdp.surfaces.country import country_source
@@ -269,7 +270,7 @@ def test_every_convention_has_the_country(tmp_path: Path, convention: Any) -> No
 
 
 def codes(**settings: Any) -> list[str]:
-    return [problem.code for problem in check_server(ServerSettings(**settings), "pdp.toml")]
+    return [problem.code for problem in check_gateways(ServerSettings(**settings), "pdp.toml")]
 
 
 @pytest.mark.parametrize(

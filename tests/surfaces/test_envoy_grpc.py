@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -332,7 +333,8 @@ async def test_health_of_another_service_is_unknown(served: Running) -> None:
 
 async def test_a_unix_socket_serves_grpc(policies: Path, tmp_path: Path) -> None:
     path = tmp_path / "grpc.sock"
-    path.write_text("left behind")
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
     async with pdp(policies, grpc_listen=f"unix:{path}") as server:
         assert status(await ask(server, check_request())) == 200
 

@@ -1,0 +1,258 @@
+"""What good requests wait for while others hold a real PDP's connections and send next to nothing.
+
+    python benchmarks/hostile.py            # 1,000 of each kind; exit 1 where a bound is missed
+    python benchmarks/hostile.py --short    # 100 of each kind
+
+All on loopback, from a process of its own: slow heads and slow bodies drip a byte at a time, silent
+ones send nothing, kept ones ask once and stay. Before and during that, 200 good requests a second
+are timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+
+from chaos import free_port, start
+
+MODEL = """[request_definition]
+r = obj, act
+[policy_definition]
+p = obj, act
+[policy_effect]
+e = some(where (p.eft == allow))
+[matchers]
+m = keyMatch2(r.obj, p.obj) && r.act == p.act
+"""
+GOOD = (
+    b"GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Forwarded-Method: GET\r\n"
+    b"X-Forwarded-Uri: /invoices/7\r\nX-Forwarded-Host: api\r\nX-Forwarded-Proto: https\r\n"
+    b"X-Forwarded-For: 192.0.2.1\r\n\r\n"
+)
+HEAD = b"GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Drip: " + b"a" * 4_096
+BODY = (
+    b"POST /v1/decision HTTP/1.1\r\nHost: pdp\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 4096\r\n\r\n"
+)
+GOOD_PER_SECOND = 200
+OPENED_PER_SECOND = 400
+DRIP_SECONDS = 1.0
+CLOSED_SECONDS = 15.0  # by when slow ones must be gone
+P99_MILLISECONDS = 20.0
+MEGABYTES = 50.0
+SLOW = ("slow heads", "slow bodies", "silent")
+
+
+@dataclass
+class Seen:
+    """What became of hostile connections of one kind: after how many seconds each was closed."""
+
+    opened: int = 0
+    closed: list[float] = field(default_factory=list)
+
+
+async def slow_head(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A head that never ends."""
+    await drip(writer, HEAD)
+
+
+async def slow_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A head at once, and a body that never ends."""
+    writer.write(BODY)
+    await drip(writer, b"{" + b" " * 4_000)
+
+
+async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
+    for at in range(len(data)):
+        writer.write(data[at : at + 1])
+        await asyncio.sleep(DRIP_SECONDS)
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Nothing at all."""
+    await asyncio.sleep(3_600)
+
+
+async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One good request, and then nothing."""
+    writer.write(GOOD)
+    await asyncio.sleep(3_600)
+
+
+Kind = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+KINDS: dict[str, Kind] = {
+    "slow heads": slow_head,
+    "slow bodies": slow_body,
+    "silent": silent,
+    "kept": kept,
+}
+
+
+async def attack(port: int, kind: Kind, seen: Seen) -> None:
+    """One hostile connection, until the PDP closes it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    seen.opened += 1
+    began = time.monotonic()
+    sending = asyncio.ensure_future(kind(reader, writer))
+    try:
+        with contextlib.suppress(OSError):
+            while await reader.read(65_536):
+                pass
+        seen.closed.append(time.monotonic() - began)
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        writer.close()
+
+
+class Asker:
+    """Asks as a gateway does, over connections that are kept; another one where one was closed."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def ask(self) -> float:
+        """After how many milliseconds the answer came, which is an allow."""
+        if not self._idle:
+            self._idle.append(await asyncio.open_connection("127.0.0.1", self._port))
+        reader, writer = self._idle.pop()
+        began = time.perf_counter()
+        writer.write(GOOD)
+        head = await reader.readuntil(b"\r\n\r\n")
+        taken = (time.perf_counter() - began) * 1_000
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise SystemExit(f"wrong answer: {head[:40]!r}")
+        self._idle.append((reader, writer))
+        return taken
+
+
+async def steadily(asker: Asker, seconds: float) -> list[float]:
+    """Milliseconds of good answers, asked for at a steady rate."""
+    began, tasks = time.perf_counter(), []
+    for number in range(int(GOOD_PER_SECOND * seconds)):
+        await asyncio.sleep(max(0.0, began + number / GOOD_PER_SECOND - time.perf_counter()))
+        tasks.append(asyncio.create_task(asker.ask()))
+    return list(await asyncio.gather(*tasks))
+
+
+def megabytes(process: int) -> float:
+    """How much memory a process has resident."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1_024
+
+
+def share(taken: list[float], below: float) -> float:
+    """The time within which such a share of the answers came."""
+    ordered = sorted(taken)
+    return ordered[int((len(ordered) - 1) * below)]
+
+
+def typical(seconds: list[list[float]]) -> float:
+    """The p99 of the median second: a shared machine stops now and then, whoever connects."""
+    return median(share(second, 0.99) for second in seconds)
+
+
+async def until_open(port: int, seconds: float = 15) -> Asker:
+    """An asker, once the PDP answers."""
+    asker, deadline = Asker(port), time.monotonic() + seconds
+    while True:
+        try:
+            await asker.ask()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.05)
+        else:
+            return asker
+
+
+async def attacks(port: int, each: int) -> dict[str, Seen]:
+    """All of them, by turns, until the slow ones have had their time."""
+    seen = {name: Seen() for name in KINDS}
+    tasks = []
+    for name in [*KINDS] * each:
+        tasks.append(asyncio.create_task(attack(port, KINDS[name], seen[name])))
+        await asyncio.sleep(1 / OPENED_PER_SECOND)
+    await asyncio.sleep(CLOSED_SECONDS)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return seen
+
+
+async def attacked(port: int, each: int) -> dict[str, Seen]:
+    """The same, in a process of its own."""
+    command = [sys.executable, __file__, "--attack", str(port), "--each", str(each)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    return {name: Seen(**found) for name, found in json.loads(said).items()}
+
+
+async def measure(process: int, port: int, each: int, quiet: int) -> bool:
+    """Print what good requests, memory and hostile connections came to; whether all held."""
+    asker = await until_open(port)
+    await steadily(asker, 1.0)
+    before, calm = megabytes(process), [await steadily(asker, 1.0) for _ in range(quiet)]
+    attacking = asyncio.create_task(attacked(port, each))
+    held: list[list[float]] = []
+    most = before
+    while not attacking.done():
+        held.append(await steadily(asker, 1.0))
+        most = max(most, megabytes(process))
+    seen = await attacking
+    for name, seconds in (("quiet", calm), ("hostile", held)):
+        taken = [one for second in seconds for one in second]
+        figures = share(taken, 0.5), share(taken, 0.99), typical(seconds), max(taken)
+        line = "{}: p50 {:.2f} ms, p99 {:.2f} ms, of the median second {:.2f} ms, longest {:.2f} ms"
+        print(line.format(name, *figures))  # noqa: T201
+    for name, one in seen.items():
+        last = f", the last after {max(one.closed):.1f} s" if one.closed else ""
+        print(f"{name}: {one.opened} opened, {len(one.closed)} closed{last}")  # noqa: T201
+    print(f"memory: {before:.0f} MB, at most {most - before:.1f} MB more")  # noqa: T201
+    gone = all(len(seen[name].closed) == seen[name].opened == each for name in SLOW)
+    in_time = all(max(seen[name].closed, default=0) <= CLOSED_SECONDS for name in SLOW)
+    quick = typical(held) <= P99_MILLISECONDS
+    return gone and in_time and quick and most - before <= MEGABYTES
+
+
+def main() -> int:
+    """Run it against a PDP of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="100 of each kind")
+    parser.add_argument("--each", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    each = given.each or (100 if given.short else 1_000)
+    if given.attack:
+        found = asyncio.run(attacks(given.attack, each))
+        print(json.dumps({name: asdict(one) for name, one in found.items()}))  # noqa: T201
+        return 0
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "model.conf").write_text(MODEL)
+        (Path(directory) / "policy.csv").write_text("p, /invoices/:id, GET\n")
+        port = free_port()
+        process = start(Path(directory), port, free_port())
+        try:
+            held = asyncio.run(measure(process.pid, port, each, 2 if given.short else 5))
+        finally:
+            process.kill()
+            process.wait()
+    print("every bound held" if held else "a bound was missed")  # noqa: T201
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""What is kept of a decision, and the lines of the decision log that are made of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pdp.model import Method, Outcome, Query, Reason, Verdict
+from pdp.policy.snapshot import Snapshot
+from pdp.runtime.journal_asking import Asking
+
+
+class Entry(NamedTuple):
+    """What is kept of a decision until its record is written; no credential.
+
+    `at` is when it was asked, in Unix seconds. `presented` is the fingerprint of a token.
+    """
+
+    id: str
+    at: float
+    seconds: float
+    verdict: Verdict
+    surface: str
+    asking: Asking
+    query: Query | None = None
+    snapshot: Snapshot | None = None
+    presented: str | None = None
+
+
+class Party(msgspec.Struct, frozen=True):
+    """A subject, by its id and type."""
+
+    id: str
+    type: str
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One line of the decision log; what is not known, or empty, is left out."""
+
+    decision_id: str
+    timestamp: str
+    surface: str
+    verdict: Outcome
+    status: int
+    reason: Reason
+    detail: str | None = None
+    request_id: str | None = None
+    trace_id: str | None = None
+    caller: str | None = None
+    subject: Party | None = None
+    named: Party | None = None
+    method: Method | None = None
+    roles: list[str] = []
+    asserted_roles: list[str] = []
+    domain: str | None = None
+    issuer: str | None = None
+    kid: str | None = None
+    key_id: str | None = None
+    token: str | None = None
+    action: str | None = None
+    resource: str | None = None
+    resource_type: str | None = None
+    attributes: dict[str, Any] = {}
+    context: dict[str, Any] = {}
+    ip: str | None = None
+    country: str | None = None
+    layer: str | None = None
+    rule: str | None = None
+    policy_revision: str = ""
+    duration_us: int
+    sampled: float | None = None
+    masked: list[str] = []
+    shortened: list[str] = []
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that stands for records that are missing: how many, since when."""
+
+    event: str = "dropped"
+    timestamp: str
+    count: int
+    since: str

@@ -1,0 +1,133 @@
+"""Where records go: a file, a pipe or standard output; writing waits, and never for ever."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from pdp.runtime.journal_settings import STDOUT
+
+_STDOUT: Final = 1
+_ATOMIC: Final = select.PIPE_BUF  # bytes that a pipe takes as one, and at once where it is ready
+_LOOK_MILLISECONDS: Final = 100
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_MODE: Final = 0o600
+
+
+class Sink:
+    """One open destination. Not for several threads."""
+
+    def __init__(self, path: str) -> None:
+        """OSError if it cannot be opened; a FIFO that nobody reads is such."""
+        self._path = path
+        self._descriptor = _open(path)
+        self._whole = _is_file(self._descriptor)
+        self._rest: list[bytes] = []
+        self._count = 0
+        self._torn = b""  # what stands there of a line that is not written to its end
+
+    def reopen(self) -> None:
+        """Go on in what has the path by now, as after a rotation; OSError leaves all as it is.
+
+        A line that is half written is begun again there.
+        """
+        if self._path == STDOUT:
+            return
+        descriptor = _open(self._path)
+        os.close(self._descriptor)
+        self._descriptor, self._whole = descriptor, _is_file(descriptor)
+        if self._rest:
+            self._rest[0] = self._torn + self._rest[0]
+        self._torn = b""
+
+    def write(self, lines: Sequence[bytes], patient: Callable[[], bool]) -> bool:
+        """Write all lines behind what was left last time; True if all are written.
+
+        Waits for a slow reader as long as `patient()`. OSError says why it cannot go on; either
+        way the rest is kept for the next attempt, so that nothing is written twice or torn.
+        """
+        self._rest += self._pieces(lines)
+        while self._rest:
+            if not self._whole and not self._ready():
+                if not patient():
+                    return False
+                continue
+            piece = self._rest[0]
+            try:
+                written = os.write(self._descriptor, piece)
+            except BlockingIOError:
+                if not patient():
+                    return False
+                continue
+            self._took(piece, written)
+        return True
+
+    def _took(self, piece: bytes, written: int) -> None:
+        done = piece[:written]
+        self._count += done.count(b"\n")
+        _, feed, behind = done.rpartition(b"\n")
+        self._torn = behind if feed else self._torn + done
+        self._rest[0] = piece[written:]
+        if not self._rest[0]:
+            del self._rest[0]
+
+    def count(self) -> int:
+        """How many lines were written since this was asked last."""
+        count, self._count = self._count, 0
+        return count
+
+    @property
+    def left(self) -> int:
+        """How many records are not written, or not to their end."""
+        return sum(piece.count(b"\n") for piece in self._rest)
+
+    def close(self) -> None:
+        """Give the destination up."""
+        os.close(self._descriptor)
+
+    def _pieces(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Lines together; for a pipe no more than it takes at once, so that lines do not mix."""
+        if self._whole:
+            return [b"".join(lines)] if lines else []
+        pieces: list[bytes] = []
+        for line in lines:
+            if pieces and len(pieces[-1]) + len(line) <= _ATOMIC:
+                pieces[-1] += line
+            else:
+                pieces += [line[at : at + _ATOMIC] for at in range(0, len(line), _ATOMIC)]
+        return pieces
+
+    def _ready(self) -> bool:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        return bool(poll.poll(_LOOK_MILLISECONDS))
+
+
+def _open(path: str) -> int:
+    if path == STDOUT:
+        return os.dup(_STDOUT)
+    descriptor = os.open(path, _FLAGS, _MODE)
+    try:
+        if _is_file(descriptor) and _ends_within_line(path):
+            os.write(descriptor, b"\n")  # what a crash or a full disk has left is a line by itself
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _ends_within_line(path: str) -> bool:
+    """Whether a file's last line lacks its end; not if it may not be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - unbuffered
+            size = file.seek(0, os.SEEK_END)
+            return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
+    except OSError:
+        return False
+
+
+def _is_file(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)

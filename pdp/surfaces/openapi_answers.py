@@ -149,6 +149,8 @@ class KeysAnswer(Struct, frozen=True):
     loaded: bool
     age_seconds: int | UnsetType | None = UNSET
     failures: int | UnsetType = UNSET
+    problem: str | UnsetType | None = UNSET
+    stale: bool | UnsetType = UNSET
 
 
 class ReadinessAnswer(Struct, frozen=True):
@@ -159,6 +161,8 @@ class ReadinessAnswer(Struct, frozen=True):
     stale: list[str]
     revocations_stale: list[str]
     keys_stale: list[str]
+    credentials_stale: list[str]
+    countries_stale: list[str]
     keys: dict[str, KeysAnswer]
 
 

@@ -89,10 +89,10 @@ def parse_rates(text: str | None) -> Rates:
 class Limits:
     """Counts and blocks, in the memory of one process; for its event loop, nothing here waits.
 
-    `settings` are such that `check_limits` is content. `clock` is in seconds, from whenever:
-    one that is never set back or forward keeps blocks as long as they should be. Addresses are
-    text; what is no IP address is not counted. Every call takes microseconds, and none where the
-    limit is off.
+    `settings` with which `check_limits` is not content count for the defaults. `clock` is in
+    seconds, from whenever: one that is never set back or forward keeps blocks as long as they
+    should be. Addresses are text; what is no IP address is not counted. Every call takes
+    microseconds, and none where the limit is off.
     """
 
     def __init__(
@@ -100,6 +100,8 @@ class Limits:
         settings: LimitSettings,
         clock: Clock = time.monotonic,
     ) -> None:
+        if check_limits(settings, ""):  # told by who read them: all problems come at once
+            settings = LimitSettings()
         rates = {key: parse_rates(getattr(settings, key)) for key in RATES}
         share = max(1, settings.max_tracked // max(1, sum(map(bool, rates.values()))))
         every = {key: _Limit(found, share, clock) for key, found in rates.items() if found}

@@ -74,7 +74,7 @@ class Search:
         if self._waiting >= server.max_searches:
             busy = plain(503, _BUSY)
             return Answer(busy.status, (*busy.headers, ("Retry-After", "1")), busy.body)
-        page = await self._run(body, query, snapshot, after, limit)
+        page = await self._run(request, body, query, snapshot, after, limit)
         answer: dict[str, object] = {"results": page.results}
         if body.page is not UNSET or page.cursor is not None:
             token = ""
@@ -91,14 +91,24 @@ class Search:
         return query
 
     async def _run(
-        self, body: AnySearch, query: Query, snapshot: Snapshot, after: str | None, limit: int
+        self,
+        request: web.BaseRequest,
+        body: AnySearch,
+        query: Query,
+        snapshot: Snapshot,
+        after: str | None,
+        limit: int,
     ) -> Results:
         """One page, found by a thread of its own so that nobody else waits for it."""
         started = time.perf_counter()
         self._waiting += 1
         try:
             async with self._turn:
-                page = await asyncio.to_thread(body.run, snapshot, query, time.time(), after, limit)
+                if request.transport is None:  # who asked is gone: others wait
+                    return Results([], None)
+                page = await asyncio.to_thread(
+                    body.run, snapshot, query, time.time(), after, limit, self._context.exempt
+                )
         finally:
             self._waiting -= 1
         facts = {

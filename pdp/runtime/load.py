@@ -14,6 +14,7 @@ from pdp.identity.settings import AuthenticationSettings
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.beside import Beside, load_beside
 from pdp.runtime.callers import Callers, load_callers
+from pdp.runtime.limits import LimitSettings
 from pdp.runtime.making import Known, make_snapshot, policy_files
 from pdp.runtime.sections import policy_settings, read_sections
 from pdp.runtime.settings import CallerSettings, ServerSettings
@@ -42,6 +43,7 @@ class Loaded:
     beside: Beside
     callers: Callers
     callers_settings: tuple[CallerSettings, ...]
+    limits_settings: LimitSettings
     warnings: tuple[Problem, ...]
     policy_warnings: tuple[Problem, ...]
     origin: Origin
@@ -108,6 +110,7 @@ def load(
         beside=beside,
         callers=callers,
         callers_settings=operators.callers,
+        limits_settings=operators.limits,
         warnings=tuple(problems),
         policy_warnings=tuple(found),
         origin=Origin(config, given, flags or {}),

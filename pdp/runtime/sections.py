@@ -14,7 +14,7 @@ from pdp.errors import ConfigurationError, Problem
 from pdp.identity.settings import AuthenticationSettings, check
 from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings, PolicySettings
 from pdp.runtime.gateway_settings import check_gateways
-from pdp.runtime.limits import LimitSettings, check_limits
+from pdp.runtime.limits import LimitSettings, check_guesses, check_limits
 from pdp.runtime.settings import (
     CallerSettings,
     ServerSettings,
@@ -66,6 +66,8 @@ def read_sections(
     problems += check_server(operator.server, file) + check_gateways(operator.server, file)
     problems += check(operator.authentication, file) + check_limits(operator.limits, file)
     problems += check_callers(operator.callers, file)
+    if operator.authentication.basic is not None:
+        problems += check_guesses(operator.limits, file)
     return operator, policy, problems
 
 

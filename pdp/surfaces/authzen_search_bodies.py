@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from pdp.errors import RequestError
 from pdp.model import Query
 from pdp.policy.snapshot import Snapshot
-from pdp.search import search_actions, search_resources, search_subjects
+from pdp.search import Late, search_actions, search_resources, search_subjects
 from pdp.surfaces.authzen_bodies import EvaluationBody
 from pdp.surfaces.questions import ActionBody, EntityBody, QuestionBody, read_question
 from pdp.surfaces.target import Exempt
@@ -76,9 +76,12 @@ class SubjectSearchBody(SearchBody, frozen=True, kw_only=True):
         after: str | None,
         limit: int,
         exempt: Exempt | None,
+        late: Late,
     ) -> Results:
         """One page of subjects."""
-        page = search_subjects(snapshot, query, self.subject.type, now, after=after, limit=limit)
+        page = search_subjects(
+            snapshot, query, self.subject.type, now, after=after, limit=limit, late=late
+        )
         asked = [(one, QuestionBody(_OPEN, _OPEN, EntityBody(*one))) for one in page.results]
         return Results([one._asdict() for one, q in asked if askable(q, exempt)], page.cursor)
 
@@ -102,9 +105,12 @@ class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
         after: str | None,
         limit: int,
         exempt: Exempt | None,
+        late: Late,
     ) -> Results:
         """One page of resources."""
-        page = search_resources(snapshot, query, self.resource.type, now, after=after, limit=limit)
+        page = search_resources(
+            snapshot, query, self.resource.type, now, after=after, limit=limit, late=late
+        )
         asked = [(one, QuestionBody(_OPEN, EntityBody(*one))) for one in page.results]
         return Results([one._asdict() for one, q in asked if askable(q, exempt)], page.cursor)
 
@@ -127,9 +133,10 @@ class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
         after: str | None,
         limit: int,
         exempt: Exempt | None,
+        late: Late,
     ) -> Results:
         """One page of names."""
-        page = search_actions(snapshot, query, now, after=after, limit=limit)
+        page = search_actions(snapshot, query, now, after=after, limit=limit, late=late)
         asked = [(name, QuestionBody(name, _OPEN)) for name in page.results]
         return Results([{"name": name} for name, q in asked if askable(q, exempt)], page.cursor)
 

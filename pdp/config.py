@@ -10,7 +10,7 @@ import difflib
 import tomllib
 import types
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -116,5 +116,15 @@ def _convert(hint: Any, raw: Any, file: str, key: str) -> tuple[Any, list[Proble
     try:
         return msgspec.convert(raw, hint, strict=True), []
     except msgspec.ValidationError as error:
-        message = str(error).split(" - at ")[0].lower()
-        return None, [Problem(file, None, "wrong-type", f"`{key}`: {message}")]
+        told = str(error).split(" - at ")[0]
+        message = f"`{key}`: {told[:1].lower()}{told[1:]}"
+        choices = ", ".join(f"`{choice}`" for choice in _choices(hint))
+        help_ = f"one of {choices}" if choices else ""
+        return None, [Problem(file, None, "wrong-type", message, help_)]
+
+
+def _choices(hint: Any) -> tuple[Any, ...]:
+    """The values that a Literal within a type hint has."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    return tuple(choice for inner in get_args(hint) for choice in _choices(inner))

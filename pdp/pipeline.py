@@ -83,7 +83,7 @@ class Question(Struct, frozen=True):
             verdict = self._verdict(identity.outcome, ground)
             return replace(verdict, retry_after=identity.retry_after)
         facts = self.facts(identity)
-        refused = self.snapshot.refuses(identity, facts)
+        refused = self.snapshot.refuses(self.query, identity, facts)
         if refused:  # a cookie, which nobody chose to send, then counts as none
             cookie = identity.method is Method.SESSION
             return self.conclude(nobody(refused) if cookie else refused, waiting)
@@ -100,7 +100,7 @@ class Question(Struct, frozen=True):
 
     def refuses(self, identity: Identity) -> Rejected | None:
         """Why nobody may go by this identity here, however good its credential."""
-        return self.snapshot.refuses(identity, self.facts(identity))
+        return self.snapshot.refuses(self.query, identity, self.facts(identity))
 
     def facts(self, identity: Identity) -> Facts:
         """What is known when `identity` asks."""

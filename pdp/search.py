@@ -28,6 +28,12 @@ from pdp.policy.snapshot import Snapshot
 PAGE: Final = 20_000
 JUDGED: Final = 20
 T = TypeVar("T")
+Late = Callable[[], bool]  # whether a page has taken long enough
+
+
+def never() -> bool:
+    """No page takes too long."""
+    return False
 
 
 class Found(NamedTuple):
@@ -51,25 +57,40 @@ class Page(Generic[T]):
 
 
 def search_subjects(
-    snapshot: Snapshot, query: Query, type_: str, now: float, *, after: str | None, limit: int
+    snapshot: Snapshot,
+    query: Query,
+    type_: str,
+    now: float,
+    *,
+    after: str | None,
+    limit: int,
+    late: Late = never,
 ) -> Page[Found]:
     """The known subjects of a type that may do `query.action` on `query.resource`.
 
     `query.subject` is not looked at. Every result is one that `decide` allows when an asker names
     it, with all else as in `query`, and with no properties but those that the policy knows. `after`
-    is the cursor of the page before, with all else as it was; `limit` is 1 or more.
+    is the cursor of the page before, with all else as it was; `limit` is 1 or more. A page ends
+    early when `late` says so.
     """
 
     def of(id_: str) -> tuple[Query, Identity]:
         subject = Entity(type_, id_)
         return replace(query, subject=subject), Identity(id_, type_, Method.VOUCHED)
 
-    page = _Search(snapshot, Part(Source.SUBJECT, type_), now, of).page(after, limit)
+    page = _Search(snapshot, Part(Source.SUBJECT, type_), now, of).page(after, limit, late)
     return _found(page, type_)
 
 
 def search_resources(
-    snapshot: Snapshot, query: Query, type_: str, now: float, *, after: str | None, limit: int
+    snapshot: Snapshot,
+    query: Query,
+    type_: str,
+    now: float,
+    *,
+    after: str | None,
+    limit: int,
+    late: Late = never,
 ) -> Page[Found]:
     """The known resources of a type on which `query.subject`, who must be given, may act.
 
@@ -81,12 +102,18 @@ def search_resources(
     def of(id_: str) -> tuple[Query, Identity]:
         return replace(query, resource=Entity(type_, id_)), who
 
-    page = _Search(snapshot, Part(Source.RESOURCE, type_), now, of).page(after, limit)
+    page = _Search(snapshot, Part(Source.RESOURCE, type_), now, of).page(after, limit, late)
     return _found(page, type_)
 
 
 def search_actions(
-    snapshot: Snapshot, query: Query, now: float, *, after: str | None, limit: int
+    snapshot: Snapshot,
+    query: Query,
+    now: float,
+    *,
+    after: str | None,
+    limit: int,
+    late: Late = never,
 ) -> Page[str]:
     """The names of the known actions that `query.subject`, who must be given, may do.
 
@@ -98,7 +125,7 @@ def search_actions(
     def of(name: str) -> tuple[Query, Identity]:
         return replace(query, action=Action(name)), who
 
-    return _Search(snapshot, Part(Source.ACTION), now, of).page(after, limit)
+    return _Search(snapshot, Part(Source.ACTION), now, of).page(after, limit, late)
 
 
 def _vouched(query: Query) -> Identity:
@@ -123,15 +150,15 @@ class _Search:
     now: float
     of: Callable[[str], tuple[Query, Identity]]
 
-    def page(self, after: str | None, limit: int) -> Page[str]:
-        """Up to `limit` results behind `after`.
+    def page(self, after: str | None, limit: int, late: Late) -> Page[str]:
+        """Up to `limit` results behind `after`; at least one candidate is judged.
 
         One result more is looked for, so that a page that is the last knows it.
         """
         results: list[str] = []
         last, left, cost = after, PAGE, self._cost()
         for id_, fits in self._candidates(after):
-            if left <= 0:
+            if left <= 0 or (last != after and late()):
                 return Page(tuple(results), last)
             left -= cost if fits else 1
             if fits and self._allowed(id_):

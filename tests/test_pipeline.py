@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from pdp.identity.attempts import Refuses
@@ -344,7 +345,14 @@ def test_a_product_of_two_texts_is_unknown_before_it_is_made() -> None:
 
 def test_a_vouched_subject_may_be_a_role() -> None:
     vouched = Identity("member", method=Method.VOUCHED)
-    assert decide(query("/invoices/7"), vouched, SNAPSHOT, NOW).status == 200
+    asked = msgspec.structs.replace(query("/invoices/7"), vouched=True)
+    assert decide(asked, vouched, SNAPSHOT, NOW).status == 200
+
+
+def test_who_may_not_vouch_means_no_role_by_a_subject() -> None:
+    named = Identity("member", method=Method.VOUCHED)
+    verdict = decide(query("/invoices/7"), named, SNAPSHOT, NOW)
+    assert (verdict.status, verdict.reason) == (401, Reason.TOKEN_INVALID)
 
 
 @pytest.mark.parametrize(

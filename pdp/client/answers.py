@@ -84,7 +84,7 @@ def parse(data: bytes) -> Any:
     try:
         return strict_json.loads(data)
     except ValueError as error:
-        raise NotUnderstood(f"the answer is {error}") from None
+        raise NotUnderstood(f"the answer cannot be read: {error}") from None
 
 
 def typed(value: Any, kind: type[T]) -> T:

@@ -94,8 +94,9 @@ class Exchange:
         except TimeoutError:
             raise Unreachable(f"no answer within {self._timeout:g} seconds") from None
         except (aiohttp.ClientError, OSError) as error:
-            # Not chained: some of them hold the request, and with it the key.
-            raise Unreachable(f"no answer: {type(error).__name__}") from None
+            why = type(error).__name__
+        # Out here, so that it is no context either: some of them hold the request, and its key.
+        raise Unreachable(f"no answer: {why}")
 
 
 async def _sent(

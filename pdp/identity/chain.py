@@ -114,9 +114,10 @@ class Authenticator:
             found = self._unrevoked(await self._presented(credentials, asked))
         else:
             return session or ANONYMOUS
-        if session is None or not _disagree(found, session) or refuses(session):
+        if session is None or isinstance(found, Rejected) or not _disagree(found, session):
             return found
-        return _AMBIGUOUS
+        # INVARIANT: a right guess that opens nothing is no good credential, or this would tell.
+        return found if refuses(session) or refuses(found) else _AMBIGUOUS
 
     def finds(self, credentials: Credentials) -> bool:
         """Whether there is anything to judge: a session's cookie, but no other, is."""
@@ -188,8 +189,6 @@ class Authenticator:
         return found
 
 
-def _disagree(found: Finding, session: Identity) -> bool:
+def _disagree(found: Identity, session: Identity) -> bool:
     """Whether two good credentials speak for different subjects (RFC 6750 §2)."""
-    if not session.authenticated or isinstance(found, Rejected):
-        return False
-    return (found.type, found.id) != (session.type, session.id)
+    return session.authenticated and (found.type, found.id) != (session.type, session.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Final, get_args
+from urllib.parse import urlsplit
 
 import jmespath
 import jmespath.exceptions
@@ -51,6 +52,9 @@ def several_introspections(issuers: Iterable[IssuerSettings]) -> Mistakes:
 def _named(issuer: IssuerSettings, key: str) -> Mistakes:
     if not issuer.issuer:
         yield Mistake("empty-value", f"`{key}.issuer` is empty", "write the `iss` of its tokens")
+    if (issuer.key_sources or issuer.introspected) and "@" in urlsplit(issuer.issuer).netloc:
+        message = f"`{key}.issuer` holds a user name or a password"
+        yield Mistake("bad-issuer", message, "it is shown in /readyz, metrics and logs")
     if not issuer.accepts:
         yield Mistake("empty-value", f"`{key}.accepts` is empty", 'for example `["bearer"]`')
 

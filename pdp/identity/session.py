@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -34,15 +35,16 @@ def session_of(header: str, name: str) -> str | None:
     Empty, which no session is, if there are several with different values: any of them may have
     been set by another host of the same domain.
     """
-    values = {value for found, value in _pairs(header) if found == name}
+    values = {_bare(value.strip(" \t")) for value in _named(name).findall(header)}
     if not values:
         return None
     return values.pop() if len(values) == 1 else ""
 
 
-def _pairs(header: str) -> list[tuple[str, str]]:
-    split = (pair.partition("=") for pair in header.split(";"))
-    return [(name.strip(" \t"), _bare(value.strip(" \t"))) for name, _, value in split]
+@functools.lru_cache(maxsize=8)
+def _named(name: str) -> re.Pattern[str]:
+    """Finds the values of a cookie, and keeps nothing of the junk that they stand in."""
+    return re.compile(rf"(?:^|;)[ \t]*+{re.escape(name)}[ \t]*+(?:=([^;]*+))?+(?=;|\Z)")
 
 
 def _bare(value: str) -> str:

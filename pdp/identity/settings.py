@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Severity
 from pdp.identity.api_keys import ApiKeySettings
 from pdp.identity.basic import BasicSettings
 from pdp.identity.issuer import IssuerSettings, Kind, Mistake, Mistakes
@@ -131,6 +131,17 @@ def _sessions_judged(settings: AuthenticationSettings) -> Mistakes:
         )
 
 
+def _everybodys_role(settings: AuthenticationSettings) -> Mistakes:
+    role = settings.authenticated_role
+    if role is not None and role in role_names(settings).asserted:
+        yield Mistake(
+            "everybodys-role",
+            f"`authentication.authenticated_role` is `{role}`, which credentials may assert, too",
+            "everybody with any credential holds it: give it a name of its own",
+            Severity.WARNING,
+        )
+
+
 def _introspections(settings: AuthenticationSettings) -> Mistakes:
     return several_introspections(settings.issuers)
 
@@ -185,6 +196,7 @@ _RULES: Final[tuple[Callable[[AuthenticationSettings], Mistakes], ...]] = (
     _key_roles,
     _sessions_judged,
     _introspections,
+    _everybodys_role,
     _authenticated_role,
     _same_issuer,
     _same_prefix,

@@ -98,13 +98,16 @@ class Snapshot:
             held |= layer.roles(facts)
         return tuple(sorted(held)) if held else ()
 
-    def refuses(self, identity: Identity, facts: Facts) -> Rejected | None:
-        """Why nobody may go by this identity, however good its credential; None if one may."""
+    def refuses(self, query: Query, identity: Identity, facts: Facts) -> Rejected | None:
+        """Why nobody may go by this identity, however good its credential; None if one may.
+
+        Only an asker that may vouch for subjects can mean a role by a subject's name.
+        """
         if identity.method is Method.NONE:
             return None
         if self.entities.get((identity.type, identity.id), NO_PROPERTIES).get("disabled", False):
             return rejected(identity, Reason.ACCOUNT_DISABLED)
-        if identity.authenticated and self.names_a_role(identity, facts):
+        if not query.vouched and self.names_a_role(identity, facts):
             return rejected(identity, INVALID[identity.method])
         return None
 

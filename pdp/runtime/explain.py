@@ -115,7 +115,7 @@ def _seated(
     """Who asks: nobody, where a session's cookie is refused for whose it is."""
     if isinstance(identity, Rejected) or identity.method is not Method.SESSION:
         return identity
-    refused = snapshot.refuses(identity, snapshot.facts(query, identity, now))
+    refused = snapshot.refuses(query, identity, snapshot.facts(query, identity, now))
     return nobody(refused) if refused else identity
 
 

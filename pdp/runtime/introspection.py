@@ -78,7 +78,8 @@ class Introspector:
         self._cache_seconds = cache_seconds
         self._bounds = bounds or IntrospectionBounds()
         self._clock = clock
-        self._circuit = Circuit(self._bounds.failures, self._bounds.pause, clock)
+        given = self._bounds
+        self._circuit = Circuit(given.failures, given.pause, clock, 0.75 * given.timeout)
         self._slots = asyncio.Semaphore(self._bounds.requests)
         self._answers = Answers(self._bounds.answers)
         self._flights: dict[bytes, asyncio.Task[Answer | None]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -90,10 +91,16 @@ class Answers:
 
 
 class Circuit:
-    """Closed until so many failures in a row; then one request a pause tries again."""
+    """Closed until so many failures in a row; then one request a pause tries again.
 
-    def __init__(self, failures: int, pause: float, clock: Callable[[], float]) -> None:
+    A request that was given up earlier than after `patience` seconds is none of the endpoint's.
+    """
+
+    def __init__(
+        self, failures: int, pause: float, clock: Callable[[], float], patience: float = 0.0
+    ) -> None:
         self.failures = 0
+        self._patience = patience
         self._most = failures
         self._pause = pause
         self._clock = clock
@@ -113,14 +120,19 @@ class Circuit:
         """
         if self.is_open:
             raise Failed("circuit_open")
-        self._next = self._clock() + self._pause
-        alive = False
+        began = self._clock()
+        self._next = began + self._pause
+        alive, tells = False, True
         try:
             yield
             alive = True
         except Failed as error:
             alive = error.kind == "too_large" or error.status == _BAD_REQUEST
             raise
+        except asyncio.CancelledError:  # too late, but most of the time may have passed in line
+            tells = self._clock() - began >= self._patience
+            raise
         finally:
-            self.failures = 0 if alive else self.failures + 1
+            if tells:
+                self.failures = 0 if alive else self.failures + 1
             self._next = self._clock() + self._pause

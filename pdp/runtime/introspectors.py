@@ -11,6 +11,7 @@ from pdp.identity.issuer import IssuerSettings
 from pdp.identity.settings import AuthenticationSettings
 from pdp.runtime.introspection import Client, Introspector
 from pdp.runtime.introspection_bounds import IntrospectionBounds
+from pdp.runtime.keys import is_variable
 
 _LARGEST = 4_096  # bytes of a secret
 _HELP = "write the secret alone, in UTF-8 without control characters"
@@ -64,7 +65,8 @@ def _client(
         place = f"client_secret_file`: `{in_file}`"
         data = _content(directory / in_file, place)
     else:
-        place = f"client_secret_env`: `{in_environment}`"
+        shown = in_environment if is_variable(in_environment or "") else "…"
+        place = f"client_secret_env`: `{shown}`"
         data = os.fsencode(environment.get(in_environment or "", ""))
         if not data:
             raise _Unusable("no-secret", f"{place} is not set in the environment", "set it")

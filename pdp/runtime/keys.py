@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from pdp.runtime.fetch import JwksSource
 Load = Callable[[], tuple[KeyRing | None, list[Problem]]]
 
 _GONE: Final = "the last good keys serve; write the file again"
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 _LARGEST: Final = 1_048_576  # bytes of a key file
 
 
@@ -134,8 +136,14 @@ def load_ring(
         data = _environment(name, environment) if in_environment else _content(directory / name)
         return _usable(issuer, source, data), []
     except _Unusable as error:
-        message = f"`{key}.{source}`: `{name}` {error}"
+        shown = name if source != "secret_env" or is_variable(name) else "…"
+        message = f"`{key}.{source}`: `{shown}` {error}"
         return None, [Problem(file, None, error.code, message, error.help)]
+
+
+def is_variable(name: str) -> bool:
+    """Whether this looks like a variable's name; a secret in its place must not be told."""
+    return bool(_VARIABLE.fullmatch(name))
 
 
 class _Unusable(Exception):

@@ -21,7 +21,7 @@ from limits import RateLimitItem, parse_many
 from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Severity
 from pdp.model import Identity, Method
 from pdp.runtime.limit_storage import Blocks, BoundedStorage, Clock
 
@@ -68,6 +68,16 @@ def check_limits(settings: LimitSettings, file: str) -> list[Problem]:
     return problems
 
 
+def check_guesses(settings: LimitSettings, file: str) -> list[Problem]:
+    """A warning if passwords may be guessed without end."""
+    rates = (settings.failed_passwords, settings.failed_passwords_per_address)
+    if any(rate is not None and rate.strip().lower() not in _OFF for rate in rates):
+        return []
+    message = "`limits`: nothing bounds how often passwords are guessed"
+    help_ = "leave `failed_passwords` at its default, unless the gateway bounds that"
+    return [Problem(file, None, "unbounded-guesses", message, help_, Severity.WARNING)]
+
+
 def parse_rates(text: str | None) -> Rates:
     """The rates of `N per [M] UNIT; …`, none where they are switched off; ValueError if neither."""
     if text is None or text.strip().lower() in _OFF:
@@ -89,10 +99,10 @@ def parse_rates(text: str | None) -> Rates:
 class Limits:
     """Counts and blocks, in the memory of one process; for its event loop, nothing here waits.
 
-    `settings` are such that `check_limits` is content. `clock` is in seconds, from whenever:
-    one that is never set back or forward keeps blocks as long as they should be. Addresses are
-    text; what is no IP address is not counted. Every call takes microseconds, and none where the
-    limit is off.
+    `settings` with which `check_limits` is not content count for the defaults. `clock` is in
+    seconds, from whenever: one that is never set back or forward keeps blocks as long as they
+    should be. Addresses are text; what is no IP address is not counted. Every call takes
+    microseconds, and none where the limit is off.
     """
 
     def __init__(
@@ -100,6 +110,8 @@ class Limits:
         settings: LimitSettings,
         clock: Clock = time.monotonic,
     ) -> None:
+        if check_limits(settings, ""):  # told by who read them: all problems come at once
+            settings = LimitSettings()
         rates = {key: parse_rates(getattr(settings, key)) for key in RATES}
         share = max(1, settings.max_tracked // max(1, sum(map(bool, rates.values()))))
         every = {key: _Limit(found, share, clock) for key, found in rates.items() if found}
@@ -108,7 +120,7 @@ class Limits:
         self._requests = {
             key: every.get(f"requests_per_{key}") for key in ("address", "subject", "api_key")
         }
-        self._asks_who = any(self._requests[by] for by in ("subject", "api_key"))
+        self.asks_who = any(self._requests[by] for by in ("subject", "api_key"))
         self._blocks = Blocks(share, settings.block_seconds, clock)
         self._prefix = settings.ipv6_prefix
         # Keyed hashes: a name of whatever length takes the same room, and a memory dump has none.
@@ -170,7 +182,7 @@ class Limits:
 
         Whom no credential stands behind is not counted.
         """
-        if not self._asks_who or not identity.authenticated:
+        if not self.asks_who or not identity.authenticated:
             return None
         if identity.method is Method.API_KEY and identity.key_id is not None:
             return self._exceeded("api_key", b"", identity.key_id)

@@ -16,6 +16,7 @@ from pdp.runtime.access import Access, load_access
 from pdp.runtime.beside import Beside, load_beside
 from pdp.runtime.callers import Callers
 from pdp.runtime.journal_settings import DecisionLogSettings
+from pdp.runtime.limits import LimitSettings
 from pdp.runtime.making import Known, make_snapshot, policy_files
 from pdp.runtime.sections import policy_settings, read_sections
 from pdp.runtime.settings import CallerSettings, ServerSettings
@@ -45,6 +46,7 @@ class Loaded:
     beside: Beside
     access: Access
     callers_settings: tuple[CallerSettings, ...]
+    limits_settings: LimitSettings
     warnings: tuple[Problem, ...]
     policy_warnings: tuple[Problem, ...]
     origin: Origin
@@ -118,6 +120,7 @@ def load(
         beside=beside,
         access=access,
         callers_settings=operators.callers,
+        limits_settings=operators.limits,
         warnings=tuple(problems),
         policy_warnings=tuple(found),
         origin=Origin(config, given, flags or {}),

@@ -23,7 +23,7 @@ from pdp.identity.revocation import FILE as REVOCATIONS
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.garbage import only_young, set_aside, take_back
 from pdp.runtime.load import Loaded
-from pdp.runtime.restrictions import protecting, restrictions
+from pdp.runtime.restrictions import protecting, restrictions, unheeded
 from pdp.runtime.service import Service
 
 log = logging.getLogger("pdp.reload")
@@ -137,7 +137,10 @@ class Reloader:
     def _examine(self) -> Loaded | Reload:
         live, snapshot = self._service.loaded, self._service.snapshot
         # The gate is the operator's: an edit does not choose by which server settings it is judged.
-        loaded = replace(live.again(), server=live.server)
+        read = live.again()
+        told = (*read.warnings, *unheeded(live, read))
+        loaded = replace(read, server=live.server, warnings=told)
+        del read
         problems = restrictions(live, snapshot, loaded, self._held)
         changed = loaded.snapshot.revision != snapshot.revision
         if changed and not problems:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Severity
 from pdp.policy.effect import Decision
 from pdp.policy.entities import FILE as ENTITIES
 from pdp.policy.layer import Layer
@@ -48,6 +48,28 @@ def _changed(live: Loaded, loaded: Loaded, file: str) -> list[Problem]:
     }
     return [
         _needs_restart(file, f"`{name}` has changed") for name, same in sections.items() if not same
+    ]
+
+
+def unheeded(live: Loaded, read: Loaded) -> list[Problem]:
+    """Sections that a reload does not take over, though it keeps nothing from going live."""
+    file = live.origin.config.name if live.origin.config else SETTINGS
+    sections = {
+        "server": live.server == read.server,
+        "limits": live.limits_settings == read.limits_settings,
+    }
+    help_ = "what was read at the start goes on to hold; restart the PDP"
+    return [
+        Problem(
+            file,
+            None,
+            "restart-needed",
+            f"`{name}` has changed, which counts after a restart",
+            help_,
+            Severity.WARNING,
+        )
+        for name, same in sections.items()
+        if not same
     ]
 
 

@@ -168,9 +168,11 @@ class Service:
             )
         except TimeoutError:
             raise DeadlineExceeded from None
-        if isinstance(found, Rejected):
+        limits = self.loaded.beside.limits
+        # Whom the policy refuses is not counted: a 429 would tell that the guess was right.
+        if isinstance(found, Rejected) or not limits.asks_who or refuses(found):
             return found
-        wait = self.loaded.beside.limits.identity_exceeded(found)
+        wait = limits.identity_exceeded(found)
         return found if wait is None else Rejected(Reason.THROTTLED, wait)
 
     async def _record(

@@ -140,6 +140,11 @@ def check_server(server: ServerSettings, file: str) -> list[Problem]:
             message = f"`server.trusted_proxies`: `{network}` is no network to match with"
             help_ = "write IPv4 or IPv6 networks without host bits, such as `10.0.0.0/8`"
             problems.append(Problem(file, None, "bad-network", message, help_))
+            continue
+        if parse_networks([network])[0].prefixlen == 0:
+            message = f"`server.trusted_proxies`: `{network}` trusts everybody"
+            help_ = "name your own proxies: whoever is on this list can claim any address"
+            problems.append(Problem(file, None, "bad-network", message, help_))
     for key in ("exempt_targets", "preflight"):
         for pattern in getattr(server, key):
             try:

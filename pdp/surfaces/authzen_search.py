@@ -15,6 +15,7 @@ from pdp.errors import RequestError
 from pdp.model import Answer, Query
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
+from pdp.search import Late
 from pdp.surfaces.authzen import SURFACE, recorded, vouches
 from pdp.surfaces.authzen_bodies import read_evaluation
 from pdp.surfaces.authzen_search_bodies import (
@@ -32,6 +33,8 @@ from pdp.surfaces.page_tokens import PageTokens
 from pdp.surfaces.questions import parse_object, typed
 
 log = logging.getLogger("pdp.search")
+
+PAGE_SECONDS: Final = 0.5  # then a page ends, though it could have more
 
 _BUSY: Final = b'{"error":"unavailable","message":"Too many searches at once; try again later."}'
 
@@ -74,7 +77,7 @@ class Search:
         if self._waiting >= server.max_searches:
             busy = plain(503, _BUSY)
             return Answer(busy.status, (*busy.headers, ("Retry-After", "1")), busy.body)
-        page = await self._run(body, query, snapshot, after, limit)
+        page = await self._run(request, body, query, snapshot, after, limit)
         answer: dict[str, object] = {"results": page.results}
         if body.page is not UNSET or page.cursor is not None:
             token = ""
@@ -91,14 +94,31 @@ class Search:
         return query
 
     async def _run(
-        self, body: AnySearch, query: Query, snapshot: Snapshot, after: str | None, limit: int
+        self,
+        request: web.BaseRequest,
+        body: AnySearch,
+        query: Query,
+        snapshot: Snapshot,
+        after: str | None,
+        limit: int,
     ) -> Results:
         """One page, found by a thread of its own so that nobody else waits for it."""
         started = time.perf_counter()
         self._waiting += 1
         try:
             async with self._turn:
-                page = await asyncio.to_thread(body.run, snapshot, query, time.time(), after, limit)
+                if request.transport is None:  # who asked is gone: others wait
+                    return Results([], None)
+                page = await asyncio.to_thread(
+                    body.run,
+                    snapshot,
+                    query,
+                    time.time(),
+                    after,
+                    limit,
+                    self._context.exempt,
+                    late_after(PAGE_SECONDS),
+                )
         finally:
             self._waiting -= 1
         facts = {
@@ -114,3 +134,16 @@ class Search:
         }
         log.info("search", extra={"facts": facts})
         return page
+
+
+def late_after(seconds: float) -> Late:
+    """Tells when so many seconds are over, from the first question on."""
+    ends: list[float] = []
+
+    def late() -> bool:
+        now = time.monotonic()
+        if not ends:
+            ends.append(now + seconds)
+        return now >= ends[0]
+
+    return late

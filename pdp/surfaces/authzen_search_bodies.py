@@ -11,9 +11,10 @@ from msgspec import UNSET, Struct, UnsetType
 from pdp.errors import RequestError
 from pdp.model import Query
 from pdp.policy.snapshot import Snapshot
-from pdp.search import search_actions, search_resources, search_subjects
+from pdp.search import Late, search_actions, search_resources, search_subjects
 from pdp.surfaces.authzen_bodies import EvaluationBody
-from pdp.surfaces.questions import ActionBody, EntityBody
+from pdp.surfaces.questions import ActionBody, EntityBody, QuestionBody, read_question
+from pdp.surfaces.target import Exempt
 
 _OPEN = "*"  # stands for what is searched, where a whole question must be read; never looked at
 
@@ -68,11 +69,21 @@ class SubjectSearchBody(SearchBody, frozen=True, kw_only=True):
         return EvaluationBody(self.subject.open(), self.action, self.resource, self.context)
 
     def run(
-        self, snapshot: Snapshot, query: Query, now: float, after: str | None, limit: int
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        now: float,
+        after: str | None,
+        limit: int,
+        exempt: Exempt | None,
+        late: Late,
     ) -> Results:
         """One page of subjects."""
-        page = search_subjects(snapshot, query, self.subject.type, now, after=after, limit=limit)
-        return Results([found._asdict() for found in page.results], page.cursor)
+        page = search_subjects(
+            snapshot, query, self.subject.type, now, after=after, limit=limit, late=late
+        )
+        asked = [(one, QuestionBody(_OPEN, _OPEN, EntityBody(*one))) for one in page.results]
+        return Results([one._asdict() for one, q in asked if askable(q, exempt)], page.cursor)
 
 
 class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
@@ -87,11 +98,21 @@ class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
         return EvaluationBody(self.subject, self.action, self.resource.open(), self.context)
 
     def run(
-        self, snapshot: Snapshot, query: Query, now: float, after: str | None, limit: int
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        now: float,
+        after: str | None,
+        limit: int,
+        exempt: Exempt | None,
+        late: Late,
     ) -> Results:
         """One page of resources."""
-        page = search_resources(snapshot, query, self.resource.type, now, after=after, limit=limit)
-        return Results([found._asdict() for found in page.results], page.cursor)
+        page = search_resources(
+            snapshot, query, self.resource.type, now, after=after, limit=limit, late=late
+        )
+        asked = [(one, QuestionBody(_OPEN, EntityBody(*one))) for one in page.results]
+        return Results([one._asdict() for one, q in asked if askable(q, exempt)], page.cursor)
 
 
 class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
@@ -105,14 +126,35 @@ class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
         return EvaluationBody(self.subject, ActionBody(_OPEN), self.resource, self.context)
 
     def run(
-        self, snapshot: Snapshot, query: Query, now: float, after: str | None, limit: int
+        self,
+        snapshot: Snapshot,
+        query: Query,
+        now: float,
+        after: str | None,
+        limit: int,
+        exempt: Exempt | None,
+        late: Late,
     ) -> Results:
         """One page of names."""
-        page = search_actions(snapshot, query, now, after=after, limit=limit)
-        return Results([{"name": name} for name in page.results], page.cursor)
+        page = search_actions(snapshot, query, now, after=after, limit=limit, late=late)
+        asked = [(name, QuestionBody(name, _OPEN)) for name in page.results]
+        return Results([{"name": name} for name, q in asked if askable(q, exempt)], page.cursor)
 
 
 AnySearch = SubjectSearchBody | ResourceSearchBody | ActionSearchBody
+
+
+def askable(question: QuestionBody, exempt: Exempt | None) -> bool:
+    """Whether an evaluation asked about a result would judge it, and no other, by that name.
+
+    A policy can hold names that no question can: an empty one, or a path in another spelling.
+    """
+    try:
+        query = read_question(question, vouched=False, exempt=exempt)
+    except RequestError:
+        return False
+    asked = question.resource
+    return isinstance(asked, str) or query.resource.id == asked.id
 
 
 def digest(kind: type[AnySearch], query: Query, caller: str) -> bytes:

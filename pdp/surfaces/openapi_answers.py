@@ -149,6 +149,8 @@ class KeysAnswer(Struct, frozen=True):
     loaded: bool
     age_seconds: int | UnsetType | None = UNSET
     failures: int | UnsetType = UNSET
+    problem: str | UnsetType | None = UNSET
+    stale: bool | UnsetType = UNSET
 
 
 class ReadinessAnswer(Struct, frozen=True):

@@ -129,10 +129,14 @@ def read_question(body: QuestionBody, *, vouched: bool, exempt: Exempt | None) -
     action = body.action if isinstance(body.action, ActionBody) else ActionBody(body.action)
     resource = _entity(body.resource, "resource", RESOURCE_TYPE)
     if resource.id.startswith("/"):
-        path = parse_target(resource.id, field="resource", exempt=exempt)
+        field = "resource" if isinstance(body.resource, str) else "resource.id"
+        path = parse_target(resource.id, field=field, exempt=exempt)
         resource = Entity(resource.type, path, resource.properties)
     return Query(
-        action=Action(_text(action.name, "action"), action.properties),
+        action=Action(
+            _text(action.name, "action" if isinstance(body.action, str) else "action.name"),
+            action.properties,
+        ),
         resource=resource,
         context=_context(body.context, vouched=vouched),
         subject=subject,

@@ -89,7 +89,7 @@ async def test_an_item_replaces_an_entity_as_a_whole(fixture: Running) -> None:
         ({**READ, "subject": "secret"}, "evaluations[1].subject: expected `object`, got `str`"),
         ({**READ, "context": []}, "evaluations[1].context: expected `object`, got `array`"),
         ({**READ, "context": {"ip": "x"}}, "evaluations[1].context.ip: is not an ip address"),
-        ({"action": {"name": ""}}, "evaluations[1].action: is empty"),
+        ({"action": {"name": ""}}, "evaluations[1].action.name: is empty"),
         ({**READ, "context": {"token": 1}}, "evaluations[1].context.token: must be a string"),
         ("secret", "evaluations[1]: must be an object"),
         (None, "evaluations[1]: must be an object"),

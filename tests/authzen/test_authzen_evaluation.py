@@ -199,7 +199,10 @@ async def test_a_bug_is_a_503_and_no_decision(server: Running) -> None:
         ({**question("a"), "resource": []}, "resource: expected `object`, got `array`"),
         ({**question("a"), "subject": {"type": "", "id": "a"}}, "subject.type: is empty"),
         ({**question("a"), "subject": {"type": "u", "id": ""}}, "subject.id: is empty"),
-        ({**question("a"), "resource": {"type": "r", "id": "/a//b"}}, "resource: holds an empty"),
+        (
+            {**question("a"), "resource": {"type": "r", "id": "/a//b"}},
+            "resource.id: holds an empty",
+        ),
         ({**question("a"), "context": None}, "context: expected `object`, got `null`"),
         ({**question("a"), "context": {"ip": "secret"}}, "context.ip: is not an ip address"),
         (question("a\n"), "subject.id: holds a control character"),

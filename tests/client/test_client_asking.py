@@ -165,7 +165,7 @@ async def test_a_refusal_holds_the_response_to_send(
 
 
 async def test_a_bad_question_says_what_is_wrong(verdicts: Pdp) -> None:
-    with pytest.raises(BadQuestion, match="resource: holds an empty segment"):
+    with pytest.raises(BadQuestion, match=r"resource\.id: holds an empty segment"):
         await verdicts.decide(action=Action("GET"), resource=Resource("resource", "//"))
     resource = Resource("resource", "/docs/a")
     with pytest.raises(BadQuestion, match="cookie: is one credential too many, beside token"):

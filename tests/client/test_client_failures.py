@@ -291,7 +291,7 @@ async def test_a_kept_connection_that_ends_is_opened_anew() -> None:
 UNWRITABLE = [float, object(), "\ud800", {1: {2: object()}}]
 
 
-@pytest.mark.parametrize("value", UNWRITABLE, ids=ascii)
+@pytest.mark.parametrize("value", UNWRITABLE)
 async def test_what_is_no_json_is_a_bad_question(value: object) -> None:
     async with imposter(YES) as other, Pdp(other.url, timeout=5) as asking:
         with pytest.raises(BadQuestion, match="cannot be written") as raised:

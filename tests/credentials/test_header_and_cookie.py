@@ -43,6 +43,19 @@ BOTH = [
     ),
     refused("bad token, good cookie", bearer(exp=1) | session(), "token_expired", EXPIRED),
     *(
+        refused(f"opens nothing {i}, good cookie", presented | session(), reason, challenge, to)
+        for i, (presented, reason, challenge) in enumerate(
+            (
+                (api_key("off"), "api_key_invalid", MISSING),
+                (api_key_scheme("posing"), "api_key_invalid", MISSING),
+                (basic("off"), "password_invalid", MISSING),
+                (bearer("off"), "account_disabled", INVALID),
+                (bearer("member"), "token_invalid", INVALID),
+            )
+        )
+        for to in (PAGE, "/docs/a")
+    ),
+    *(
         refused(f"bad header, good cookie {reason}", presented | session(), reason, challenge, to)
         for presented, reason, challenge in (
             (bearer(key=STRANGER), "token_invalid", INVALID),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -59,6 +60,17 @@ def test_many_cookies_take_linear_time() -> None:
     assert session_of("; " * 30_000 + "sid=x", "sid") == "x"
     assert session_of("sid=x;" * 10_000, "sid") == "x"
     assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.parametrize("junk", [";", "=;", "a;", "; ", ";sid2=", ";sid\t!"])
+def test_junk_takes_no_memory_and_so_no_time(junk: str) -> None:
+    header = junk * (500_000 // len(junk)) + ";sid=x"  # every line of it may be long
+    tracemalloc.start()
+    try:
+        assert session_of(header, "sid") == "x"
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 @given(st.text(), st.sampled_from(["sid", "__Host-sid"]))

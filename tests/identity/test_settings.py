@@ -103,6 +103,7 @@ def test_what_is_fine_is_no_problem(changed: dict[str, Any]) -> None:
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"issuer": ""}, "empty-value", ".issuer`"),
     ({"accepts": ()}, "empty-value", ".accepts`"),
+    ({"issuer": "https://u:p@idp.example.com/"}, "bad-issuer", "holds a user name"),
     ({**FOUND, "issuer": "idp"}, "no-key-source", "issuers[0]` names no keys"),
     ({**FOUND, "issuer": "http://idp.example.com/"}, "no-key-source", "issuers[0]` names no keys"),
     ({**FOUND, "issuer": "https://u:p@idp.example.com/"}, "no-key-source", "issuers[0]`"),

@@ -34,7 +34,7 @@ MISTAKES: list[tuple[str, str, str, int | None, str]] = [
     ("departments.conf", "r.sub.department", "r.sub.department&&r.act", 14, "glued-operator"),
     ("pdp.toml", 'kind = "guard"\nmodel = "network', 'kind = "grant"\nmodel = "network', 13, "open-grant"),
     ("pdp.toml", "reveal_action", "reveal_acton", None, "unknown-key"),
-    ("entities.json", "[", "[[", None, "bad-json"),
+    ("entities.json", "[", "[[", 7, "bad-json"),
 ]  # fmt: skip
 
 

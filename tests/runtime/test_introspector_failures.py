@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -29,6 +30,8 @@ from introspection_server import (
     serving,
     slow,
 )
+
+from pdp.identity.introspection import IntrospectionUnavailable
 
 
 @pytest.fixture
@@ -205,3 +208,17 @@ async def test_no_token_can_make_the_endpoint_look_dead(endpoint: Endpoint, name
         endpoint.answer = ACTIVE
         assert await introspector.inspect(TOKEN, NOW) == ALICE
     assert endpoint.times == 11
+
+
+class Real(Ticks):
+    def __call__(self) -> float:
+        return time.monotonic()
+
+
+async def test_time_spent_in_line_says_nothing_against_the_endpoint(endpoint: Endpoint) -> None:
+    endpoint.answer = slow(0.15)
+    async with asking(endpoint, clock=Real(), requests=4) as introspector:
+        crowd = (introspector.inspect(f"{TOKEN}{i}", NOW) for i in range(12))
+        found = await asyncio.gather(*crowd, return_exceptions=True)
+        assert sum(isinstance(answer, IntrospectionUnavailable) for answer in found) >= 4
+        assert await introspector.inspect(TOKEN, NOW) is not None

@@ -18,9 +18,11 @@ from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pdp.config import decode
+from pdp.errors import ConfigurationError
 from pdp.model import ANONYMOUS, Identity, Method
 from pdp.runtime.limit_storage import SLICES, Blocks, BoundedStorage
 from pdp.runtime.limits import Limits, LimitSettings, check_limits
+from pdp.runtime.load import load
 
 DOCS = Path(__file__).parents[2] / "docs" / "limits.md"
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -534,6 +536,19 @@ def test_what_is_no_rate_is_named_with_an_example(rate: str, fault: str) -> None
         assert (problem.file, problem.code) == ("pdp.toml", "bad-rate")
         assert problem.message.startswith(f"`limits.{key}`: `{rate[:60]}` {fault}")
         assert "10 per 10 minutes" in problem.help
+
+
+def test_a_directory_with_a_bad_rate_is_refused_with_its_other_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "pdp.toml").write_text('[limits]\nfailed_passwords = "ten"\n[server]\nlisten = ""')
+    with pytest.raises(ConfigurationError) as raised:
+        load(tmp_path)
+    assert {"bad-rate", "bad-listen"} <= {problem.code for problem in raised.value.problems}
+
+
+def test_with_a_bad_rate_the_defaults_hold() -> None:
+    limits = Limits(LimitSettings(failed_passwords="ten", failed_passwords_per_address="off"))
+    fail(limits, 11)
+    assert limits.blocked("alice", HERE) == 600
 
 
 def test_a_problem_is_one_line() -> None:

@@ -128,6 +128,8 @@ def test_every_problem_is_reported_at_once(pair: Path) -> None:
         ("[server]\nexempt_targets = ['/a[']\n" + LAYER, "bad-pattern", "`/a[`"),
         ("[server]\ntrusted_proxies = ['::ffff:10.0.0.0/104']\n" + LAYER, "bad-network", "::ffff"),
         ("[server]\ntrusted_proxies = ['fe80::%eth0/64']\n" + LAYER, "bad-network", "fe80"),
+        ("[server]\ntrusted_proxies = ['0.0.0.0/0']\n" + LAYER, "bad-network", "everybody"),
+        ("[server]\ntrusted_proxies = ['::/0']\n" + LAYER, "bad-network", "everybody"),
         (LAYER + "[concealment]\nresources = ['/(']", "bad-pattern", "`/(`"),
         ("[layers]\nname = 'x'", "wrong-type", "`layers` must be an array of tables"),
         ("a = ", "bad-toml", "is not TOML"),

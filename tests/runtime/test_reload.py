@@ -389,3 +389,36 @@ async def test_other_files_are_no_reason_to_reload(live: Running, directory: Pat
     (directory / "notes.txt").write_text("nothing to see")
     await asyncio.sleep(0.8)
     assert live.service.snapshot is before
+
+
+@pytest.mark.parametrize(
+    ("section", "text"),
+    [
+        ("limits", 'requests_per_address = "2 per minute"'),
+        ("server", "require_https = true"),
+    ],
+)
+async def test_what_only_a_restart_takes_over_is_told(
+    live: Running, directory: Path, section: str, text: str
+) -> None:
+    """The policy goes live, and nobody believes that the rest has."""
+    (directory / "pdp.toml").write_text(f"[{section}]\n{text}\n{TOML}")
+    result, codes = await reloaded(live)
+    assert codes == ["restart-needed"]
+    assert result in ("activated", "unchanged")  # the watcher may have been quicker
+
+
+async def test_whom_the_policy_refuses_is_not_throttled(tmp_path: Path) -> None:
+    """A 429 would tell that the key is a good one."""
+    target = support.copy_policies(tmp_path)
+    key = "pdp_" + "a" * 43
+    row = f"k1, {hashlib.sha256(key.encode()).hexdigest()}, member\n"  # named like a role
+    (target / "api-keys.csv").write_text(row)
+    text = (target / "pdp.toml").read_text()
+    extra = '[limits]\nrequests_per_api_key = "1 per minute"\n[authentication.api_keys]\n'
+    (target / "pdp.toml").write_text(text.replace("[[layers]]", extra + "[[layers]]", 1))
+    async with support.pdp(target) as live:
+        question = {"action": "GET", "resource": "/docs/a", "context": {"ip": "203.0.113.9"}}
+        for _ in range(3):
+            _, body = await live.ask("POST", "/v1/decision", json={**question, "api_key": key})
+            assert json.loads(body)["status"] == 401

@@ -111,7 +111,7 @@ BAD: list[tuple[object, str]] = [
     ({**DOCS, "resource": {"id": "x"}}, "resource.type: is required"),
     ({**DOCS, "resource": "/a//b"}, "resource: holds an empty segment"),
     ({**DOCS, "resource": "/a/../b"}, "resource: holds a dot segment"),
-    ({**DOCS, "resource": {"type": "t", "id": "/a/./b"}}, "resource: holds a dot segment"),
+    ({**DOCS, "resource": {"type": "t", "id": "/a/./b"}}, "resource.id: holds a dot segment"),
     ({**DOCS, "resource": "x" * 9000}, "resource: is longer than 8192 characters"),
     ({**DOCS, "context": []}, "context: expected `object`, got `array`"),
     ({**DOCS, "context": {"ip": 1}}, "context.ip: must be a string"),

@@ -47,22 +47,27 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 def first_refusal(guards: Iterable[Layer], facts: Facts) -> Ground | None:
-    """The first guard that does not allow, or None if all do."""
+    """The first guard that does not allow, or None if all do; the work is the same."""
+    first: Ground | None = None
     for guard in guards:
         ruling = guard.judge(facts)
-        if ruling.decision is not Decision.ALLOW:
+        if ruling.decision is not Decision.ALLOW and first is None:
             demands = ((name, ruling.values[i]) for name, i in guard.demands if ruling.values)
-            return Ground(guard.reason, guard, ruling.rule, tuple(demands))
-    return None
+            first = Ground(guard.reason, guard, ruling.rule, tuple(demands))
+    return first
 
 
 def judge_grants(grants: Iterable[Layer], facts: Facts) -> Ground:
-    """Granted, explicitly denied or not granted; an explicit deny of any layer wins."""
+    """Granted, explicitly denied or not granted; an explicit deny of any layer wins.
+
+    The work is the same for all of them.
+    """
     granted: Ground | None = None
+    denied: Ground | None = None
     for layer in grants:
         ruling = layer.judge(facts)
-        if ruling.decision is Decision.DENY:
-            return Ground(Reason.EXPLICITLY_DENIED, layer, ruling.rule)
+        if ruling.decision is Decision.DENY and denied is None:
+            denied = Ground(Reason.EXPLICITLY_DENIED, layer, ruling.rule)
         if ruling.decision is Decision.ALLOW and granted is None:
             granted = Ground(Reason.GRANTED, layer, ruling.rule)
-    return granted or Ground(Reason.NOT_GRANTED)
+    return denied or granted or Ground(Reason.NOT_GRANTED)

@@ -57,6 +57,7 @@ def unheeded(live: Loaded, read: Loaded) -> list[Problem]:
     sections = {
         "server": live.server == read.server,
         "limits": live.limits_settings == read.limits_settings,
+        "decision_log": live.decision_log == read.decision_log,
     }
     help_ = "what was read at the start goes on to hold; restart the PDP"
     return [

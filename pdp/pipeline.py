@@ -90,9 +90,8 @@ class Question(Struct, frozen=True):
         known = identity, self.snapshot.roles(facts)
         if identity.authenticated and self._named_another(identity):
             return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), known)
-        refusal = first_refusal(self.snapshot.late_guards, facts)
-        granted = self.grant(identity, facts)  # behind a refusal, too: its time must not tell
-        ground = waiting or refusal or granted
+        refusal = waiting or first_refusal(self.snapshot.late_guards, facts)
+        ground = refusal or self.grant(identity, facts)
         if ground.allows:
             ground = first_refusal(self.snapshot.step_ups, facts) or ground
         if ground.allows:
@@ -118,14 +117,12 @@ class Question(Struct, frozen=True):
     def grant(self, identity: Identity, facts: Facts) -> Ground:
         """Step 6."""
         ground = judge_grants(self.snapshot.grants, facts)
-        if identity.method is Method.NONE:
-            return replace(ground, reason=Reason.PUBLIC) if ground.allows else ground
-        if ground.allows:
-            return ground
-        public = judge_grants(self.snapshot.grants, self.facts(ANONYMOUS))
-        # A deny of `anonymous` is nobody else's: it only means that nothing is public here.
-        opens = public.allows and ground.reason is Reason.NOT_GRANTED
-        return replace(public, reason=Reason.PUBLIC) if opens else ground
+        if ground.reason is Reason.NOT_GRANTED and identity.method is not Method.NONE:
+            ground = judge_grants(self.snapshot.grants, self.facts(ANONYMOUS))
+            # A deny of `anonymous` is nobody else's: it only means that nothing is public here.
+            return replace(ground, reason=Reason.PUBLIC) if ground.allows else _NOT_GRANTED
+        public = ground.allows and identity.method is Method.NONE
+        return replace(ground, reason=Reason.PUBLIC) if public else ground
 
     def _refuse(self, identity: Identity, facts: Facts, ground: Ground) -> tuple[Outcome, Ground]:
         """Step 7. INVARIANT: hidden and absent resources take the same way out."""
@@ -136,8 +133,10 @@ class Question(Struct, frozen=True):
         if ground.reason is Reason.STEP_UP_REQUIRED:
             return Outcome.UNAUTHENTICATED, ground
         # Both are found out whether they matter or not: the same work, the same time.
-        covered = snapshot.covered(facts)
-        revealed = bool(snapshot.hidden) and self._revealed(identity)
+        covered, revealed = (
+            snapshot.covered(facts),
+            bool(snapshot.hidden) and self._revealed(identity),
+        )
         if snapshot.concealed(self.query) and not revealed:
             return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED)
         if not covered:
@@ -152,8 +151,10 @@ class Question(Struct, frozen=True):
         other = replace(self, query=replace(self.query, action=reveal))
         facts = other.facts(identity)
         guards = (*self.snapshot.early_guards, *self.snapshot.late_guards)
-        refusal, granted = first_refusal(guards, facts), other.grant(identity, facts)
-        return refusal is None and granted.allows
+        return first_refusal(guards, facts) is None and other.grant(identity, facts).allows
 
     def _verdict(self, outcome: Outcome, ground: Ground, known: Known = (None, ())) -> Verdict:
         return ground.verdict(outcome, *known, self.snapshot.revision)
+
+
+_NOT_GRANTED = Ground(Reason.NOT_GRANTED)

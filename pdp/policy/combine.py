@@ -47,27 +47,22 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 def first_refusal(guards: Iterable[Layer], facts: Facts) -> Ground | None:
-    """The first guard that does not allow, or None if all do; the work is the same."""
-    first: Ground | None = None
+    """The first guard that does not allow, or None if all do."""
     for guard in guards:
         ruling = guard.judge(facts)
-        if ruling.decision is not Decision.ALLOW and first is None:
+        if ruling.decision is not Decision.ALLOW:
             demands = ((name, ruling.values[i]) for name, i in guard.demands if ruling.values)
-            first = Ground(guard.reason, guard, ruling.rule, tuple(demands))
-    return first
+            return Ground(guard.reason, guard, ruling.rule, tuple(demands))
+    return None
 
 
 def judge_grants(grants: Iterable[Layer], facts: Facts) -> Ground:
-    """Granted, explicitly denied or not granted; an explicit deny of any layer wins.
-
-    The work is the same for all of them.
-    """
+    """Granted, explicitly denied or not granted; an explicit deny of any layer wins."""
     granted: Ground | None = None
-    denied: Ground | None = None
     for layer in grants:
         ruling = layer.judge(facts)
-        if ruling.decision is Decision.DENY and denied is None:
-            denied = Ground(Reason.EXPLICITLY_DENIED, layer, ruling.rule)
+        if ruling.decision is Decision.DENY:
+            return Ground(Reason.EXPLICITLY_DENIED, layer, ruling.rule)
         if ruling.decision is Decision.ALLOW and granted is None:
             granted = Ground(Reason.GRANTED, layer, ruling.rule)
-    return denied or granted or Ground(Reason.NOT_GRANTED)
+    return granted or Ground(Reason.NOT_GRANTED)

@@ -85,12 +85,11 @@ class Snapshot:
 
     def concealed(self, query: Query) -> bool:
         """Whether a refusal must not reveal that the resource exists."""
-        return True in [match(query.resource.id) for match in self.hidden]
+        return any(match(query.resource.id) for match in self.hidden)
 
     def covered(self, facts: Facts) -> bool:
         """Whether some grant rule speaks of the resource, for whatever subject and action."""
-        # All are asked: how many were must not tell whether there is such a resource.
-        return True in [layer.covers(facts) for layer in self.grants]
+        return any(layer.covers(facts) for layer in self.grants)
 
     def roles(self, facts: Facts) -> tuple[str, ...]:
         """All roles that the subject holds in any layer, sorted."""

@@ -205,16 +205,19 @@ def nginx_status(status: int) -> int:
     return status if status in (200, 401) else 403
 
 
+DECISIONS = "decisions.jsonl"
+
+
 @contextlib.asynccontextmanager
 async def serving(
     directory: Path, *changes: tuple[str, str], more: str = ""
 ) -> AsyncIterator[Running]:
-    """A PDP over this directory of policies, with `pdp.toml` changed."""
+    """A PDP over this directory of policies, with `pdp.toml` changed, and DECISIONS beside it."""
     target = copy_policies(directory, POLICIES)
     settings = (target / "pdp.toml").read_text()
     for old, new in changes:
         assert old in settings
         settings = settings.replace(old, new)
     (target / "pdp.toml").write_text(settings + more)
-    async with pdp(target) as live:
+    async with pdp(target, decision_log=str(directory / DECISIONS)) as live:
         yield live

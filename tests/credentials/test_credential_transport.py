@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from credentialed import (
     COOKIE,
+    DECISIONS,
     MISSING,
     NOTHING,
     Presented,
@@ -25,7 +26,7 @@ from credentialed import (
     serving,
     session,
 )
-from support import Running, token
+from support import Running, decided, token
 
 PAGE = "/invoices/7"
 FIRST, SECOND = token("alice"), token("bob")
@@ -53,17 +54,21 @@ async def test_two_credentials_are_a_bad_request_that_quotes_neither(
     given: list[tuple[str, str]],
     resource: str,
     caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     row = Row("14", resource, 400, "request_invalid")
-    for path, headers, status in (
+    asked = (
         ("/authz/forward", forward_headers(row), 400),
         ("/authz/nginx", nginx_headers(row), 403),
-    ):
+    )
+    for number, (path, headers, status) in enumerate(asked, 1):
         response, body = await accepting.ask("GET", path, headers=[*headers.items(), *given])
         assert response.status == status
         assert "WWW-Authenticate" not in response.headers
-        logged = "".join(str(vars(record)) for record in caplog.records)
+        logged = str(await decided(tmp_path / DECISIONS, number)) + "".join(
+            str(vars(record)) for record in caplog.records
+        )
         told = f"{logged}{response.headers}{body.decode()}"
         assert "request_invalid" in logged
         assert not [run for _, value in given for run in runs(value) if run in told]
@@ -109,7 +114,7 @@ async def test_a_credential_elsewhere_is_none(accepting: Running, extra: dict[st
 
 
 async def test_a_token_in_the_query_is_none_and_is_not_logged(
-    accepting: Running, caplog: pytest.LogCaptureFixture
+    accepting: Running, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     target = f"{PAGE}?access_token={FIRST}"
@@ -117,7 +122,9 @@ async def test_a_token_in_the_query_is_none_and_is_not_logged(
     nginx = await by_nginx(accepting, Row("15", target, 401, ""))
     assert {forward.status, nginx.status} == {401}
     assert forward.field("WWW-Authenticate") == MISSING
-    said = "".join(str(vars(record)) for record in caplog.records)
+    said = str(await decided(tmp_path / DECISIONS, 2)) + "".join(
+        str(vars(record)) for record in caplog.records
+    )
     assert "/invoices/7" in said
     assert FIRST[:12] not in said
 

@@ -7,16 +7,19 @@ import contextlib
 import http.client
 import io
 import logging
+import re
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "credentials"))
 
-from credentialed import serving
+from credentialed import DECISIONS, serving
 from support import Running
 
 from pdp.runtime.logs import configure_logging
@@ -26,6 +29,7 @@ _TELLING = 4  # different ones among them: `00000000` is nobody's
 _NO_LIMITS = '\n[limits]\nfailed_passwords = "off"\nfailed_passwords_per_address = "off"\n'
 
 
+_DECISION = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _QUESTION = b'{"action": "GET", "resource": "/invoices/7", "token": "x"}'
 _HARMLESS = (
     (b"Accept", b"*/*"),
@@ -57,6 +61,7 @@ class Attacked:
 
     live: Running
     log: io.StringIO
+    decisions: BinaryIO
     own: bytearray = field(default_factory=bytearray)
 
     def ask(self, head: bytes, *, body: bytes = b"", admin: bool = False) -> Said:
@@ -89,7 +94,7 @@ class Attacked:
 
     def check_silence(self, said: Said, *credentials: bytes) -> None:
         """Nothing of these may be in the answer, in the log or in the metrics."""
-        told = self._told()
+        told = self._told(said)
         for run in (run for credential in credentials for run in runs(credential)):
             if run not in self.own:
                 assert run not in said.data, (run, said.data)
@@ -99,17 +104,29 @@ class Attacked:
         """Learn the words that are the PDP's own; whoever makes up text knows them, too."""
         for name, value in _HARMLESS:
             self.own.extend(self.forward(name, value).data)
-        self.own.extend(self.decide(b"{}").data + self.decide(_QUESTION).data + self._told())
+        asked = self.decide(_QUESTION)
+        self.own.extend(self.decide(b"{}").data + asked.data + self._told(asked))
 
-    def _told(self) -> bytes:
-        """What the log and the metrics say since the last time."""
+    def _told(self, said: Said) -> bytes:
+        """What the logs and the metrics say since the last time; `said` is what was last."""
         metrics = self.ask(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1", admin=True)
         assert metrics.status == http.client.OK
-        logged = self.log.getvalue().encode()
+        logged = self.log.getvalue().encode() + self._decided(said)
         assert logged
         self.log.seek(0)
         self.log.truncate()
         return logged + metrics.data
+
+    def _decided(self, said: Said) -> bytes:
+        """What was recorded since the last time, the decision that `said` names included."""
+        number = _DECISION.search(said.data)
+        found = self.decisions.read()
+        for _ in range(500):
+            if number[0] in found if number else found or self.log.getvalue():
+                break
+            time.sleep(0.01)
+            found += self.decisions.read()
+        return found
 
 
 def runs(credential: bytes) -> Iterator[bytes]:
@@ -141,9 +158,10 @@ def attacked(directory: Path) -> Iterator[Attacked]:
         thread.start()
         running.wait(10)
         try:
-            pdp = Attacked(found[0], log)
-            pdp.hear()
-            yield pdp
+            with (directory / DECISIONS).open("rb") as decisions:
+                pdp = Attacked(found[0], log, decisions)
+                pdp.hear()
+                yield pdp
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join(10)

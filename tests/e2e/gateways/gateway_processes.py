@@ -22,6 +22,7 @@ from support import free_port
 
 # As the samples have them: the PDP, its gRPC listener, the application, the gateway itself.
 PDP, GRPC, APP, GATEWAY = 7373, 7375, 8080, 8000
+_MADE = re.compile(rb"^pdp_decisions_total\{.*\} ([\d.e+]+)$", re.MULTILINE)
 _PORT = re.compile(rf"(?<![\d.])({PDP}|{GRPC}|{APP}|{GATEWAY})(?!\d)")
 
 
@@ -29,27 +30,39 @@ class Pdp:
     """A real PDP process and its decision log."""
 
     def __init__(self, policies: Path, log: Path, **settings: str) -> None:
-        self.port, self.grpc, self._log = free_port(), free_port(), log
-        admin = f"127.0.0.1:{free_port()}"
+        self.port, self.grpc, self._admin = free_port(), free_port(), free_port()
+        self._log = log.with_name("decisions.jsonl")
+        admin = f"127.0.0.1:{self._admin}"
         command = [sys.executable, "-m", "pdp", "serve", str(policies), "--admin-listen", admin]
+        command += ["--decision-log", str(self._log)]
         command += ["--listen", f"127.0.0.1:{self.port}", "--grpc-listen", f"127.0.0.1:{self.grpc}"]
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(  # noqa: S603
                 command, cwd=log.parent, stderr=stderr, env={**os.environ, **settings}
             )
         await_port(self.port, self.process, log)
-        self._read = 0
+        self._decisions = self._log.open("rb")
+        self._taken = 0
 
     def take(self) -> list[dict[str, Any]]:
-        """The decisions since the last time, as they were logged."""
-        with self._log.open("rb") as log:
-            log.seek(self._read)
-            data = log.read()
-        self._read += len(data)
-        lines = map(json.loads, data.splitlines())
-        return [line for line in lines if line["message"] == "decision"]
+        """The decisions since the last time, as they were logged, which is a moment later."""
+        before, self._taken = self._taken, self._made()
+        data = b""
+        for _ in range(500):
+            data += self._decisions.read()
+            whole = data.endswith(b"\n") or not data
+            if whole and data.count(b"\n") >= self._taken - before:
+                break
+            time.sleep(0.005)
+        return [json.loads(line) for line in data.splitlines()]
+
+    def _made(self) -> int:
+        """How many decisions were made so far."""
+        answer = send(self._admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return sum(map(int, map(float, _MADE.findall(answer.body))))
 
     def stop(self) -> None:
+        self._decisions.close()
         self.process.terminate()
         self.process.wait(15)
 

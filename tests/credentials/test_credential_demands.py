@@ -35,7 +35,8 @@ STRONGER = asking(
 )
 
 
-def strong(sub: str = "alice", seconds_ago: float = 10, **claims: Any) -> Presented:
+def strong(sub: str = "alice", seconds_ago: float = -3600, **claims: Any) -> Presented:
+    """A login that stays recent for as long as the tests may take after this table is made."""
     login: dict[str, Any] = {"acr": "urn:mfa", "auth_time": int(time.time() - seconds_ago)}
     return bearer(sub, **(login | claims))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import socket
@@ -26,6 +27,7 @@ VERDICTS = Path(__file__).parent / "verdicts" / "policies"
 KEY = Ed25519PrivateKey.generate()
 PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 ISSUER = "https://idp.test/"
+_WORKERS, _PORTS = 8, 2_100
 
 
 def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:
@@ -36,9 +38,14 @@ def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:
 
 
 def free_port() -> int:
-    """A port below those that outgoing connections are given, or one could take it meanwhile."""
+    """A port below those that outgoing connections are given, or one could take it meanwhile.
+
+    Processes that test side by side choose from ports of their own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    first = 15_000 + worker * _PORTS
     while True:
-        port = random.randrange(15_000, 32_000)  # noqa: S311 - no secret
+        port = random.randrange(first, first + _PORTS)  # noqa: S311 - no secret
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("0.0.0.0", port))
             return port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -27,7 +28,6 @@ VERDICTS = Path(__file__).parent / "verdicts" / "policies"
 KEY = Ed25519PrivateKey.generate()
 PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 ISSUER = "https://idp.test/"
-_WORKERS, _PORTS = 8, 2_100
 
 
 def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:
@@ -40,15 +40,20 @@ def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:
 def free_port() -> int:
     """A port below those that outgoing connections are given, or one could take it meanwhile.
 
-    Processes that test side by side choose from ports of their own.
+    Processes that test side by side choose from ports of their own, each in turn: one that was
+    given is not given again before it had the time to be taken.
     """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    first = 15_000 + worker * _PORTS
     while True:
-        port = random.randrange(first, first + _PORTS)  # noqa: S311 - no secret
+        port = _FIRST + next(_TURN) % _PORTS
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("0.0.0.0", port))
             return port
+
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = 2_100
+_FIRST = 15_000 + _WORKER % 8 * _PORTS
+_TURN = itertools.count(random.randrange(_PORTS))  # noqa: S311 - no secret
 
 
 def copy_policies(directory: Path, source: Path = VERDICTS) -> Path:

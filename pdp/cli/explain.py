@@ -21,11 +21,20 @@ from pdp.cli.terminal import give_up
 from pdp.cli.times import parse_time
 from pdp.errors import RequestError, Unavailable
 from pdp.identity.jwt import LONGEST_TOKEN
-from pdp.model import STATUS, Credentials, Identity, Outcome, Query, Reason, Rejected
+from pdp.model import (
+    STATUS,
+    Credentials,
+    Identity,
+    Outcome,
+    Query,
+    Reason,
+    Rejected,
+    vouched_identity,
+)
 from pdp.runtime.explain import Explanation, explain
 from pdp.runtime.load import Loaded
 from pdp.runtime.means import start, stop
-from pdp.surfaces.questions import QuestionBody, parse_body, vouched_identity
+from pdp.surfaces.questions import QuestionBody, parse_body
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -139,23 +148,21 @@ def _explain_again(
     record: Record, facts: dict[str, Any], loaded: Loaded, now: float
 ) -> tuple[Explanation, Recorded]:
     """The recorded question, put to the policy as it is now."""
-    facts = facts if record.ip is None else {"ip": record.ip, **facts}
-    asked = {"action": record.action, "resource": record.resource, "context": facts}
-    asked |= {} if record.subject is None else {"subject": record.subject}
-    query = _understand(asked, loaded, presented=False)
+    known = {} if record.ip is None else {"ip": record.ip}
+    asked = {"action": record.action, "resource": record.resource, "context": known | facts}
+    who = {} if record.subject is None else {"subject": record.subject}
+    query = _understand(asked | who, loaded, presented=False)
     refused = record.subject is None and record.status == STATUS[Outcome.UNAUTHENTICATED]
     identity = Rejected(record.reason) if refused else vouched_identity(query)
     told = explain(query, identity, loaded.snapshot, now)
-    same = (told.status, told.reason) == (record.status, record.reason)
-    moved = told.policy_revision != record.policy_revision
     return told, Recorded(
         record.decision_id,
         record.time,
         record.status,
         record.reason,
         record.policy_revision,
-        policy_changed=moved,
-        verdict_changed=not same,
+        policy_changed=told.policy_revision != record.policy_revision,
+        verdict_changed=(told.status, told.reason) != (record.status, record.reason),
         subject_known=refused or record.subject is not None,
     )
 
@@ -172,8 +179,8 @@ def _find(decision: str | None, log: str | None, *, alone: bool) -> Record:
     except OSError as error:
         why = (error.strerror or "").lower()
         raise typer.BadParameter(f"--log: cannot read `{log}`: {why}") from None
-    where = "standard input" if log == "-" else f"`{log}`"
     if record is None:
+        where = "standard input" if log == "-" else f"`{log}`"
         give_up(f"no decision `{decision}` in {where}", 1, "is it in an older, rotated log?")
     if record.action is None or record.resource is None:
         give_up(f"decision `{decision}` was a 400: its question could not be understood", 1)
@@ -181,10 +188,7 @@ def _find(decision: str | None, log: str | None, *, alone: bool) -> Record:
 
 
 def _read_record(line: bytes, decision: str) -> Record | None:
-    """The decision that a line records, if it is this one; what is no such record is passed by.
-
-    What a container's runtime puts before the JSON is passed over.
-    """
+    """The decision that a line records, if it is this one; what stands before the JSON is none."""
     if decision.encode("utf-8", "surrogateescape") not in line:
         return None
     try:

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from pdp.errors import PdpError
+from pdp.identity.chain import Authenticator
 from pdp.model import Answer
 from pdp.runtime.callers import Caller
 from pdp.surfaces.context import Context
@@ -31,6 +32,11 @@ def identify_caller(request: web.BaseRequest, context: Context) -> Caller:
     if caller is None:
         raise CallerUnknown
     return caller
+
+
+def vouches(caller: Caller, authenticator: Authenticator) -> bool:
+    """Whether what the caller says of a subject is believed, beyond its name."""
+    return caller.vouch or not authenticator.configured
 
 
 def caller_unknown() -> Answer:

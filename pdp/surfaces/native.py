@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -12,22 +10,22 @@ from aiohttp import web
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
-from pdp.model import Answer, Credentials, Outcome, Query
+from pdp.model import Answer, Credentials, Outcome, Query, vouched_identity
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
 from pdp.runtime.service import Decision
 from pdp.surfaces.bodies import read_body
-from pdp.surfaces.callers import identify_caller
-from pdp.surfaces.context import Context, plain
+from pdp.surfaces.callers import identify_caller, vouches
+from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import (
     BatchBody,
     QuestionBody,
+    below,
     parse_body,
     read_credentials,
     read_question,
     refuse_unjudged,
     refuse_unvouched,
-    vouched_identity,
 )
 
 Asked = tuple[Query, Credentials]
@@ -42,7 +40,7 @@ class Native:
 
     async def decision(self, request: web.BaseRequest) -> Answer:
         """One question, one verdict: 200 whenever it was decided."""
-        with self._recorded():
+        with Recorded(self._service, "native"):
             caller = identify_caller(request, self._context)
             body = parse_body(await read_body(request, self._service.loaded.server), QuestionBody)
             asked = self._understand(body, caller)
@@ -53,7 +51,7 @@ class Native:
     async def decisions(self, request: web.BaseRequest) -> Answer:
         """A batch in order. All items must be understood before any is judged."""
         server = self._service.loaded.server
-        with self._recorded():
+        with Recorded(self._service, "native"):
             caller = identify_caller(request, self._context)
             body = parse_body(await read_body(request, server), BatchBody)
             if len(body.decisions) > server.max_batch:
@@ -71,28 +69,17 @@ class Native:
         found = {"decisions": answers, "policy_revision": snapshot.revision}
         return plain(200, msgspec.json.encode(found))
 
-    @contextmanager
-    def _recorded(self) -> Iterator[None]:
-        """A question that cannot be understood is recorded like any other."""
-        try:
-            yield
-        except RequestError as error:
-            self._service.refuse(error, "native")
-            raise
-
     def _understand(self, body: QuestionBody, caller: Caller, prefix: str = "") -> Asked:
         """The canonical question with its credentials, or RequestError naming its field."""
         authenticator = self._service.authenticator
-        vouches = caller.vouch or not authenticator.configured
-        try:
-            query = read_question(body, vouched=vouches, exempt=self._context.exempt)
+        vouched = vouches(caller, authenticator)
+        with below(prefix):
+            query = read_question(body, vouched=vouched, exempt=self._context.exempt)
             credentials = read_credentials(body)
             if authenticator.finds(credentials):
                 refuse_unjudged(authenticator)
             elif query.subject:
-                refuse_unvouched(vouches=vouches)
-        except RequestError as error:
-            raise RequestError(prefix + error.field, error.problem) from None
+                refuse_unvouched(vouches=vouched)
         return query, credentials
 
     async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:

@@ -130,6 +130,13 @@ INVALID: Final[Mapping[Method, Reason]] = MappingProxyType(
 )
 
 
+def vouched_identity(query: Query) -> Identity:
+    """Who asks, by the caller's word; nobody where it names nobody, or `anonymous`."""
+    if query.subject is None or query.subject.id == ANONYMOUS_ID:
+        return ANONYMOUS
+    return Identity(query.subject.id, query.subject.type, Method.VOUCHED)
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """Why a credential that was presented gets nobody any further; mostly a 401.

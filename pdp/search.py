@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, NotRequired, TypedDict, TypeVar, Unpack
 
 from msgspec.structs import replace
 
-from pdp.model import ANONYMOUS, ANONYMOUS_ID, Action, Entity, Identity, Method, Outcome, Query
+from pdp.model import ANONYMOUS, Action, Entity, Identity, Method, Outcome, Query, vouched_identity
 from pdp.pipeline import Question, decide
 from pdp.policy.combine import first_refusal, judge_grants
 from pdp.policy.facts import Facts, Source
@@ -34,6 +34,17 @@ Late = Callable[[], bool]  # whether a page has taken long enough
 def never() -> bool:
     """No page takes too long."""
     return False
+
+
+class Paging(TypedDict):
+    """Which page: the one behind `after`, the cursor of the page before, or the first one.
+
+    It has up to `limit` results, 1 or more, and ends early when `late` says so.
+    """
+
+    after: str | None
+    limit: int
+    late: NotRequired[Late]
 
 
 class Found(NamedTuple):
@@ -61,24 +72,20 @@ def search_subjects(
     query: Query,
     type_: str,
     now: float,
-    *,
-    after: str | None,
-    limit: int,
-    late: Late = never,
+    **paging: Unpack[Paging],
 ) -> Page[Found]:
     """The known subjects of a type that may do `query.action` on `query.resource`.
 
     `query.subject` is not looked at. Every result is one that `decide` allows when an asker names
-    it, with all else as in `query`, and with no properties but those that the policy knows. `after`
-    is the cursor of the page before, with all else as it was; `limit` is 1 or more. A page ends
-    early when `late` says so.
+    it, with all else as in `query`, and with no properties but those that the policy knows. Of one
+    page after the other, all but `paging` must stay as it was.
     """
 
     def of(id_: str) -> tuple[Query, Identity]:
         subject = Entity(type_, id_)
         return replace(query, subject=subject), Identity(id_, type_, Method.VOUCHED)
 
-    page = _Search(snapshot, Part(Source.SUBJECT, type_), now, of).page(after, limit, late)
+    page = _Search(snapshot, Part(Source.SUBJECT, type_), now, of).page(**paging)
     return _found(page, type_)
 
 
@@ -87,10 +94,7 @@ def search_resources(
     query: Query,
     type_: str,
     now: float,
-    *,
-    after: str | None,
-    limit: int,
-    late: Late = never,
+    **paging: Unpack[Paging],
 ) -> Page[Found]:
     """The known resources of a type on which `query.subject`, who must be given, may act.
 
@@ -102,7 +106,7 @@ def search_resources(
     def of(id_: str) -> tuple[Query, Identity]:
         return replace(query, resource=Entity(type_, id_)), who
 
-    page = _Search(snapshot, Part(Source.RESOURCE, type_), now, of).page(after, limit, late)
+    page = _Search(snapshot, Part(Source.RESOURCE, type_), now, of).page(**paging)
     return _found(page, type_)
 
 
@@ -110,10 +114,7 @@ def search_actions(
     snapshot: Snapshot,
     query: Query,
     now: float,
-    *,
-    after: str | None,
-    limit: int,
-    late: Late = never,
+    **paging: Unpack[Paging],
 ) -> Page[str]:
     """The names of the known actions that `query.subject`, who must be given, may do.
 
@@ -125,16 +126,13 @@ def search_actions(
     def of(name: str) -> tuple[Query, Identity]:
         return replace(query, action=Action(name)), who
 
-    return _Search(snapshot, Part(Source.ACTION), now, of).page(after, limit, late)
+    return _Search(snapshot, Part(Source.ACTION), now, of).page(**paging)
 
 
 def _vouched(query: Query) -> Identity:
-    subject = query.subject
-    if subject is None:
+    if query.subject is None:
         raise ValueError("the subject is missing")
-    if subject.id == ANONYMOUS_ID:
-        return ANONYMOUS
-    return Identity(subject.id, subject.type, Method.VOUCHED)
+    return vouched_identity(query)
 
 
 def _found(page: Page[str], type_: str) -> Page[Found]:
@@ -150,7 +148,7 @@ class _Search:
     now: float
     of: Callable[[str], tuple[Query, Identity]]
 
-    def page(self, after: str | None, limit: int, late: Late) -> Page[str]:
+    def page(self, after: str | None, limit: int, late: Late = never) -> Page[str]:
         """Up to `limit` results behind `after`; at least one candidate is judged.
 
         One result more is looked for, so that a page that is the last knows it.

@@ -12,10 +12,9 @@ from pdp.cli.question import understand
 from pdp.errors import ConfigurationError, Problem, RequestError
 from pdp.identity.claims import identify
 from pdp.identity.introspection import identify_introspected
-from pdp.model import STATUS, Identity, Outcome, Query, Reason, Rejected
+from pdp.model import STATUS, Identity, Outcome, Query, Reason, Rejected, vouched_identity
 from pdp.pipeline import decide
 from pdp.runtime.load import Loaded
-from pdp.surfaces.questions import vouched_identity
 
 _HOUR = 3_600.0
 

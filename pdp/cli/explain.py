@@ -22,11 +22,11 @@ from pdp.cli.terminal import give_up
 from pdp.cli.times import parse_time
 from pdp.errors import RequestError, Unavailable
 from pdp.identity.jwt import LONGEST_TOKEN
-from pdp.model import Credentials, Identity, Query, Rejected
+from pdp.model import Credentials, Identity, Query, Rejected, vouched_identity
 from pdp.runtime.explain import Explanation, explain
 from pdp.runtime.load import Loaded
 from pdp.runtime.means import start, stop
-from pdp.surfaces.questions import QuestionBody, parse_body, read_question, vouched_identity
+from pdp.surfaces.questions import QuestionBody, parse_body, read_question
 from pdp.surfaces.target import exempting
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)

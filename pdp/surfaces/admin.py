@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from pdp.errors import RequestError
-from pdp.model import Answer, Identity, Rejected
+from pdp.model import Answer, Identity, Rejected, vouched_identity
 from pdp.runtime.explain import explain
 from pdp.runtime.settings import is_local
 from pdp.surfaces.bodies import read_body
@@ -22,7 +22,6 @@ from pdp.surfaces.questions import (
     read_credentials,
     read_question,
     refuse_unjudged,
-    vouched_identity,
 )
 
 # A page in a browser can reach loopback under a name of its own (DNS rebinding, CWE-350).

@@ -12,15 +12,15 @@ from aiohttp import web
 
 from pdp.answer.bodies import MediaType, body
 from pdp.errors import RequestError
-from pdp.model import Answer, Credentials, Outcome
+from pdp.model import Answer, Outcome, vouched_identity
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
-from pdp.runtime.service import Decision, Service
+from pdp.runtime.service import Decision
 from pdp.surfaces.authzen_bodies import EvaluationBody, read_batch, read_evaluation
 from pdp.surfaces.bodies import read_body
-from pdp.surfaces.callers import identify_caller
+from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
-from pdp.surfaces.questions import parse_object, typed, vouched_identity
+from pdp.surfaces.questions import below, parse_object, refuse_unjudged, typed
 
 SURFACE: Final = "authzen"
 # What the end user may be told, by outcome: nothing of the request, and no reason.
@@ -42,7 +42,7 @@ class AuthZen:
 
     async def evaluation(self, request: web.BaseRequest) -> Answer:
         """One question: 200 whenever it was decided, whatever the decision."""
-        with recorded(self._service):
+        with Recorded(self._service, SURFACE):
             caller = identify_caller(request, self._context)
             data = await read_body(request, self._service.loaded.server)
             asked = typed(parse_object(data), EvaluationBody)
@@ -52,7 +52,7 @@ class AuthZen:
     async def evaluations(self, request: web.BaseRequest) -> Answer:
         """A batch in order; an item that cannot be understood is a refusal of its own."""
         server = self._service.loaded.server
-        with recorded(self._service):
+        with Recorded(self._service, SURFACE):
             caller = identify_caller(request, self._context)
             batch = read_batch(await read_body(request, server), server.max_batch)
             snapshot = self._service.snapshot  # INVARIANT: one snapshot per batch
@@ -77,33 +77,16 @@ class AuthZen:
         self, asked: EvaluationBody, caller: Caller, snapshot: Snapshot, prefix: str = ""
     ) -> Decision:
         """The decision, or RequestError naming its field."""
-        service, exempt = self._service, self._context.exempt
-        try:
-            query, credentials = read_evaluation(
-                asked, vouched=vouches(caller, service), exempt=exempt
-            )
-            refuse_unjudged_token(credentials, service)
-        except RequestError as error:
-            raise RequestError(prefix + error.field, error.problem) from None
+        service, authenticator = self._service, self._service.authenticator
+        vouched, exempt = vouches(caller, authenticator), self._context.exempt
+        with below(prefix):
+            query, credentials = read_evaluation(asked, vouched=vouched, exempt=exempt)
+            if credentials.presented:
+                with below("context."):
+                    refuse_unjudged(authenticator)
         if credentials.presented:
             return await service.judge(query, credentials, snapshot, SURFACE)
         return await service.decide(query, vouched_identity(query), snapshot, SURFACE)
-
-
-def refuse_unjudged_token(credentials: Credentials, service: Service) -> None:
-    """RequestError for a token that nothing is configured to judge: it must not just be dropped."""
-    if credentials.presented and not service.authenticator.configured:
-        raise RequestError("context.token", "no authentication is configured to judge it")
-
-
-def recorded(service: Service) -> Recorded:
-    """A question that cannot be understood is recorded like any other."""
-    return Recorded(service, SURFACE)
-
-
-def vouches(caller: Caller, service: Service) -> bool:
-    """Whether what the caller says of a subject is believed, beyond its name."""
-    return caller.vouch or not service.authenticator.configured
 
 
 def single(decision: Decision, caller: Caller) -> Answer:

@@ -12,6 +12,7 @@ from pdp.surfaces.questions import (
     ActionBody,
     EntityBody,
     QuestionBody,
+    below,
     parse_object,
     read_credentials,
     read_question,
@@ -125,8 +126,6 @@ def split_context(context: dict[str, Any]) -> tuple[dict[str, Any], Credentials]
     token = context["token"]
     if not isinstance(token, str):
         raise RequestError("context.token", "must be a string")
-    try:
+    with below("context."):
         credentials = read_credentials(QuestionBody("", "", token=token))
-    except RequestError as error:
-        raise RequestError("context.token", error.problem) from None
     return {name: value for name, value in context.items() if name != "token"}, credentials

@@ -16,7 +16,7 @@ from pdp.model import Answer, Query
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
 from pdp.search import Late
-from pdp.surfaces.authzen import SURFACE, recorded, vouches
+from pdp.surfaces.authzen import SURFACE
 from pdp.surfaces.authzen_bodies import read_evaluation
 from pdp.surfaces.authzen_search_bodies import (
     ActionSearchBody,
@@ -27,8 +27,8 @@ from pdp.surfaces.authzen_search_bodies import (
     digest,
 )
 from pdp.surfaces.bodies import read_body
-from pdp.surfaces.callers import identify_caller
-from pdp.surfaces.context import Context, plain
+from pdp.surfaces.callers import identify_caller, vouches
+from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.page_tokens import PageTokens
 from pdp.surfaces.questions import parse_object, typed
 
@@ -63,7 +63,7 @@ class Search:
 
     async def _search(self, request: web.BaseRequest, kind: type[AnySearch]) -> Answer:
         server = self._service.loaded.server
-        with recorded(self._service):
+        with Recorded(self._service, SURFACE):
             caller = identify_caller(request, self._context)
             body = typed(parse_object(await read_body(request, server)), kind)
             query = self._understand(body, caller)
@@ -87,7 +87,7 @@ class Search:
         return plain(200, msgspec.json.encode(answer))
 
     def _understand(self, body: AnySearch, caller: Caller) -> Query:
-        vouched, exempt = vouches(caller, self._service), self._context.exempt
+        vouched, exempt = vouches(caller, self._service.authenticator), self._context.exempt
         query, credentials = read_evaluation(body.question(), vouched=vouched, exempt=exempt)
         if credentials.presented:
             raise RequestError("context.token", "is not for searches: they go by the subject")
@@ -114,10 +114,10 @@ class Search:
                     snapshot,
                     query,
                     time.time(),
-                    after,
-                    limit,
                     self._context.exempt,
-                    late_after(PAGE_SECONDS),
+                    after=after,
+                    limit=limit,
+                    late=late_after(PAGE_SECONDS),
                 )
         finally:
             self._waiting -= 1

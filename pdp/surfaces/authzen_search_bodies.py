@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, Unpack
 
 from msgspec import UNSET, Struct, UnsetType
 
 from pdp.errors import RequestError
 from pdp.model import Query
 from pdp.policy.snapshot import Snapshot
-from pdp.search import Late, search_actions, search_resources, search_subjects
+from pdp.search import (
+    Found,
+    Page,
+    Paging,
+    search_actions,
+    search_resources,
+    search_subjects,
+)
 from pdp.surfaces.authzen_bodies import EvaluationBody
 from pdp.surfaces.questions import ActionBody, EntityBody, QuestionBody, read_question
 from pdp.surfaces.target import Exempt
+
+T = TypeVar("T")
 
 _OPEN = "*"  # stands for what is searched, where a whole question must be read; never looked at
 
@@ -73,17 +83,12 @@ class SubjectSearchBody(SearchBody, frozen=True, kw_only=True):
         snapshot: Snapshot,
         query: Query,
         now: float,
-        after: str | None,
-        limit: int,
         exempt: Exempt | None,
-        late: Late,
+        **paging: Unpack[Paging],
     ) -> Results:
         """One page of subjects."""
-        page = search_subjects(
-            snapshot, query, self.subject.type, now, after=after, limit=limit, late=late
-        )
-        asked = [(one, QuestionBody(_OPEN, _OPEN, EntityBody(*one))) for one in page.results]
-        return Results([one._asdict() for one, q in asked if askable(q, exempt)], page.cursor)
+        page = search_subjects(snapshot, query, self.subject.type, now, **paging)
+        return _results(page, Found._asdict, _who, exempt)
 
 
 class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
@@ -102,17 +107,12 @@ class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
         snapshot: Snapshot,
         query: Query,
         now: float,
-        after: str | None,
-        limit: int,
         exempt: Exempt | None,
-        late: Late,
+        **paging: Unpack[Paging],
     ) -> Results:
         """One page of resources."""
-        page = search_resources(
-            snapshot, query, self.resource.type, now, after=after, limit=limit, late=late
-        )
-        asked = [(one, QuestionBody(_OPEN, EntityBody(*one))) for one in page.results]
-        return Results([one._asdict() for one, q in asked if askable(q, exempt)], page.cursor)
+        page = search_resources(snapshot, query, self.resource.type, now, **paging)
+        return _results(page, Found._asdict, _what, exempt)
 
 
 class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
@@ -130,18 +130,42 @@ class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
         snapshot: Snapshot,
         query: Query,
         now: float,
-        after: str | None,
-        limit: int,
         exempt: Exempt | None,
-        late: Late,
+        **paging: Unpack[Paging],
     ) -> Results:
         """One page of names."""
-        page = search_actions(snapshot, query, now, after=after, limit=limit, late=late)
-        asked = [(name, QuestionBody(name, _OPEN)) for name in page.results]
-        return Results([{"name": name} for name, q in asked if askable(q, exempt)], page.cursor)
+        page = search_actions(snapshot, query, now, **paging)
+        return _results(page, _named, _how, exempt)
 
 
 AnySearch = SubjectSearchBody | ResourceSearchBody | ActionSearchBody
+
+
+def _who(found: Found) -> QuestionBody:
+    return QuestionBody(_OPEN, _OPEN, EntityBody(*found))
+
+
+def _what(found: Found) -> QuestionBody:
+    return QuestionBody(_OPEN, EntityBody(*found))
+
+
+def _how(name: str) -> QuestionBody:
+    return QuestionBody(name, _OPEN)
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"name": name}
+
+
+def _results(
+    page: Page[T],
+    shown: Callable[[T], dict[str, str]],
+    asking: Callable[[T], QuestionBody],
+    exempt: Exempt | None,
+) -> Results:
+    """What of a page can be asked about, as shown; `asking` gives a question that names it."""
+    kept = [shown(one) for one in page.results if askable(asking(one), exempt)]
+    return Results(kept, page.cursor)
 
 
 def askable(question: QuestionBody, exempt: Exempt | None) -> bool:

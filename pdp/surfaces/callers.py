@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from pdp.errors import PdpError
+from pdp.identity.chain import Authenticator
 from pdp.model import Answer
 from pdp.runtime.callers import Caller
 from pdp.runtime.journal_asking import note_caller
@@ -52,6 +53,11 @@ def client_of(request: web.BaseRequest) -> Certified:
     """What the certificate of the client says, which TLS has verified."""
     connection = request.protocol
     return connection.client if isinstance(connection, Connection) else NOBODY
+
+
+def vouches(caller: Caller, authenticator: Authenticator) -> bool:
+    """Whether what the caller says of a subject is believed, beyond its name."""
+    return caller.vouch or not authenticator.configured
 
 
 def caller_unknown() -> Answer:

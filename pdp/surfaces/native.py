@@ -10,22 +10,22 @@ from aiohttp import web
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
-from pdp.model import Answer, Credentials, Outcome, Query
+from pdp.model import Answer, Credentials, Outcome, Query, vouched_identity
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
 from pdp.runtime.service import Decision
 from pdp.surfaces.bodies import read_body
-from pdp.surfaces.callers import identify_caller
+from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import (
     BatchBody,
     QuestionBody,
+    below,
     parse_body,
     read_credentials,
     read_question,
     refuse_unjudged,
     refuse_unvouched,
-    vouched_identity,
 )
 
 Asked = tuple[Query, Credentials]
@@ -72,16 +72,14 @@ class Native:
     def _understand(self, body: QuestionBody, caller: Caller, prefix: str = "") -> Asked:
         """The canonical question with its credentials, or RequestError naming its field."""
         authenticator = self._service.authenticator
-        vouches = caller.vouch or not authenticator.configured
-        try:
-            query = read_question(body, vouched=vouches, exempt=self._context.exempt)
+        vouched = vouches(caller, authenticator)
+        with below(prefix):
+            query = read_question(body, vouched=vouched, exempt=self._context.exempt)
             credentials = read_credentials(body)
             if authenticator.finds(credentials):
                 refuse_unjudged(authenticator)
             elif query.subject:
-                refuse_unvouched(vouches=vouches)
-        except RequestError as error:
-            raise RequestError(prefix + error.field, error.problem) from None
+                refuse_unvouched(vouches=vouched)
         return query, credentials
 
     async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,15 +14,11 @@ from pdp import strict_json
 from pdp.errors import RequestError
 from pdp.identity.chain import Authenticator
 from pdp.model import (
-    ANONYMOUS,
-    ANONYMOUS_ID,
     RESOURCE_TYPE,
     SUBJECT_TYPE,
     Action,
     Credentials,
     Entity,
-    Identity,
-    Method,
     Query,
 )
 from pdp.policy.facts import Instant
@@ -199,6 +197,15 @@ def read_credentials(body: QuestionBody) -> Credentials:
     return Credentials(body.token, body.authorization, body.api_key, body.cookie)
 
 
+@contextmanager
+def below(prefix: str) -> Iterator[None]:
+    """Within, the field of a RequestError is one of what stands at `prefix`."""
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(prefix + error.field, error.problem) from None
+
+
 def refuse_unjudged(authenticator: Authenticator) -> None:
     """RequestError where a credential is presented and nothing is configured to judge it."""
     if not authenticator.configured:
@@ -209,10 +216,3 @@ def refuse_unvouched(*, vouches: bool) -> None:
     """RequestError where a subject is named without a credential, by whom nobody trusts in that."""
     if not vouches:
         raise RequestError("subject", "needs a credential, or a caller that may vouch")
-
-
-def vouched_identity(query: Query) -> Identity:
-    """Who asks, by the caller's word."""
-    if query.subject is None or query.subject.id == ANONYMOUS_ID:
-        return ANONYMOUS
-    return Identity(query.subject.id, query.subject.type, Method.VOUCHED)

@@ -18,7 +18,7 @@ from pdp.runtime.introspection_bounds import IntrospectionBounds
 
 TOKEN = "2YotnFZFEjr1zCsicMWpAA"
 ALICE = {"active": True, "sub": "alice"}
-AT_ONCE, SOON = 0.2, 2.0  # seconds; a request that hangs takes 0.4
+AT_ONCE, TIMEOUT, SOON = 0.9, 1.6, 6.0  # seconds; a request that hangs takes TIMEOUT
 NOW = 1_900_000_000.0
 ISSUER = "https://idp.example.com/"
 SECRET = "s:e%c r+t/\u00e9"
@@ -113,7 +113,7 @@ async def asking(
     introspector = Introspector(
         Client(ISSUER, endpoint.url, "p d:p", SECRET),
         cache,
-        bounds=IntrospectionBounds(**({"timeout": 0.4, "size": 10_000} | bounds)),  # type: ignore[arg-type]
+        bounds=IntrospectionBounds(**({"timeout": TIMEOUT, "size": 10_000} | bounds)),  # type: ignore[arg-type]
         clock=clock or Ticks(),
     )
     await introspector.start()

@@ -13,6 +13,7 @@ from introspection_server import (
     AT_ONCE,
     NOW,
     SOON,
+    TIMEOUT,
     TOKEN,
     Endpoint,
     Handler,
@@ -142,7 +143,7 @@ async def test_a_kept_connection_that_was_closed_is_no_failure(endpoint: Endpoin
 async def test_a_dead_endpoint_is_left_alone_for_a_second_at_a_time(endpoint: Endpoint) -> None:
     endpoint.answer = hang
     clock = Ticks()
-    async with asking(endpoint, clock=clock, timeout=0.1) as introspector:
+    async with asking(endpoint, clock=clock, timeout=0.3) as introspector:
         for number in range(3):
             await refused(introspector, f"t{number}")
         for number in range(20):
@@ -216,7 +217,7 @@ class Real(Ticks):
 
 
 async def test_time_spent_in_line_says_nothing_against_the_endpoint(endpoint: Endpoint) -> None:
-    endpoint.answer = slow(0.15)
+    endpoint.answer = slow(0.375 * TIMEOUT)
     async with asking(endpoint, clock=Real(), requests=4) as introspector:
         crowd = (introspector.inspect(f"{TOKEN}{i}", NOW) for i in range(12))
         found = await asyncio.gather(*crowd, return_exceptions=True)

@@ -54,6 +54,19 @@ class Problem:
         return f"{self.source}\n{indent}{'^' * max(1, self.width)}"
 
 
+class Unusable(Exception):
+    """Why a file, a row of it or a secret cannot be used; quotes nothing that may be secret."""
+
+    def __init__(self, code: str, message: str, help_: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.help = help_
+
+    def problem(self, file: str, line: int | None = None) -> Problem:
+        """The same, with its place."""
+        return Problem(file, line, self.code, str(self), self.help)
+
+
 class PdpError(Exception):
     """The root of every error that is ours."""
 

@@ -7,15 +7,16 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from pdp.errors import Problem
-from pdp.identity.lines import BadRow, read_rows, read_time, split_row
+from pdp.errors import Problem, Unusable
+from pdp.identity.lines import read_rows, read_time, split_row
 from pdp.identity.text import is_name
 from pdp.model import ANONYMOUS_ID, Identity, Method, Reason, Rejected
 
@@ -135,18 +136,18 @@ class _Found:
         first, self._begun = not self._begun, True
         if first and values[0].lower() == "id":
             if tuple(values) != COLUMNS:
-                raise BadRow("bad-header", "has a header that is not known", _FORM)
+                raise Unusable("bad-header", "has a header that is not known", _FORM)
             return
         # Claimed before the rest is looked at: a bad row casts doubt on a good one, too.
         claimed = {"id": self._claim(values[0], number)}
         if len(values) < _LEAST_COLUMNS:
-            raise BadRow("short-row", f"has {len(values)} values", _FORM)
+            raise Unusable("short-row", f"has {len(values)} values", _FORM)
         digest = _digest(values)
         claimed["digest"] = self._claim(digest, number)
         for what, line in claimed.items():
             if line != number:
                 help_ = "neither row counts: remove one; every key has an id of its own"
-                raise BadRow(f"duplicate-{what}", f"has the {what} of line {line}", help_)
+                raise Unusable(f"duplicate-{what}", f"has the {what} of line {line}", help_)
         key = _key(digest, values)
         if key is not None:
             self._read.append(key)
@@ -167,7 +168,7 @@ def _digest(values: list[str]) -> bytes:
     """The digest of a row, once it is sure that nothing else in it is its key."""
     if not _DIGEST.fullmatch(values[1]):
         help_ = "64 hex digits; is it the key itself? `pdp key new` prints the whole row"
-        raise BadRow("bad-digest", "has no SHA-256 for its second value", help_)
+        raise Unusable("bad-digest", "has no SHA-256 for its second value", help_)
     digest = bytes.fromhex(values[1])
     if any(hashlib.sha256(value.encode()).digest() == digest for value in values):
         raise _whole_key()
@@ -177,20 +178,22 @@ def _digest(values: list[str]) -> bytes:
 def _key(digest: bytes, values: list[str]) -> _Key | None:
     """The key of a row whose id and digest are good; None if it is disabled."""
     if len(values) > len(COLUMNS):
-        raise BadRow("long-row", f"has {len(values)} values", _FORM)
+        raise Unusable("long-row", f"has {len(values)} values", _FORM)
     id_, _, subject, roles, not_after, disabled = (*values, "", "", "")[: len(COLUMNS)]
     if not is_name(id_):
-        raise BadRow("bad-id", "has no id that will do", _NAME)
+        raise Unusable("bad-id", "has no id that will do", _NAME)
     if not subject:
-        raise BadRow("empty-value", "has no subject", _FORM)
+        raise Unusable("empty-value", "has no subject", _FORM)
     if not _may_be_given(subject):
-        raise BadRow("bad-subject", "has a subject that will not do", _NAME)
+        raise Unusable("bad-subject", "has a subject that will not do", _NAME)
     names = tuple(dict.fromkeys(role.strip() for role in roles.split(";"))) if roles else ()
     if not all(map(_may_be_given, names)):
-        raise BadRow("bad-role", "has a role that will not do", f"{_NAME}; joined by `;`")
+        raise Unusable("bad-role", "has a role that will not do", f"{_NAME}; joined by `;`")
     expires = read_time(not_after) if not_after else None
     if disabled not in _DISABLED:
-        raise BadRow("bad-value", "has an unknown value for `disabled`", "`true`, `false` or none")
+        raise Unusable(
+            "bad-value", "has an unknown value for `disabled`", "`true`, `false` or none"
+        )
     if _DISABLED[disabled]:
         return None
     whose = Identity(subject, method=Method.API_KEY, roles=names, expires=expires, key_id=id_)
@@ -201,9 +204,9 @@ def _may_be_given(name: str) -> bool:
     return is_name(name) and name != ANONYMOUS_ID
 
 
-def _whole_key() -> BadRow:
+def _whole_key() -> Unusable:
     help_ = "replace this key, for it has been seen; `pdp key new` prints the row to write"
-    return BadRow("whole-key", "holds a key instead of its digest", help_)
+    return Unusable("whole-key", "holds a key instead of its digest", help_)
 
 
 _FORM: Final = f"write `{','.join(COLUMNS)}`; a value that holds commas in double quotes"

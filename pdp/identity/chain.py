@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from pdp.errors import Unavailable
 from pdp.identity.api_keys import ApiKeys

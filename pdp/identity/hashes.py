@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from pdp.identity.lines import BadRow
+from pdp.errors import Unusable
 
 _STANDARD: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BCRYPTS_OWN: Final = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -62,14 +62,14 @@ class Work:
 
 
 def work_of(encoded: str) -> Work:
-    """What verifying this hash takes; BadRow if it is none, or not a good one."""
+    """What verifying this hash takes; Unusable if it is none, or not a good one."""
     for prefix, read in _READERS.items():
         if encoded.startswith(prefix):
             return read(encoded)
     for prefix, kind in _OTHERS:
         if encoded.startswith(prefix):
-            raise BadRow("weak-hash", f"holds {kind}, which is not accepted", _MAKE)
-    raise BadRow("weak-hash", "holds neither a bcrypt nor an argon2 hash", _MAKE)
+            raise Unusable("weak-hash", f"holds {kind}, which is not accepted", _MAKE)
+    raise Unusable("weak-hash", "holds neither a bcrypt nor an argon2 hash", _MAKE)
 
 
 def _bcrypt(encoded: str) -> Work:
@@ -94,9 +94,9 @@ def _argon2(encoded: str) -> Work:
 
 def _bound(what: str, value: int, good: range) -> None:
     if value < good[0]:
-        raise BadRow("weak-hash", f"is guessed too fast: {what} is below {good[0]}", _MAKE)
+        raise Unusable("weak-hash", f"is guessed too fast: {what} is below {good[0]}", _MAKE)
     if value > good[-1]:
-        raise BadRow("costly-hash", f"is too costly: {what} is over {good[-1]}", _MAKE)
+        raise Unusable("costly-hash", f"is too costly: {what} is over {good[-1]}", _MAKE)
 
 
 def _size(text: str, kind: str) -> int:
@@ -110,8 +110,8 @@ def _size(text: str, kind: str) -> int:
     return len(data)
 
 
-def _broken(kind: str) -> BadRow:
-    return BadRow("bad-hash", f"holds no whole {kind} hash", _MAKE)
+def _broken(kind: str) -> Unusable:
+    return Unusable("bad-hash", f"holds no whole {kind} hash", _MAKE)
 
 
 _READERS: Final[Mapping[str, Callable[[str], Work]]] = MappingProxyType(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from pdp.errors import Problem, Severity
+from pdp.errors import Problem, Severity, Unusable
 from pdp.identity.hashes import Work, work_of
-from pdp.identity.lines import BadRow, read_rows
+from pdp.identity.lines import read_rows
 from pdp.identity.text import is_name
 from pdp.model import ANONYMOUS_ID
 
@@ -85,14 +85,14 @@ class _Found:
     def row(self, number: int, text: str) -> None:
         name, colon, encoded = text.partition(":")
         if not colon:
-            raise BadRow("short-row", "has no colon", "write `name:hash`")
+            raise Unusable("short-row", "has no colon", "write `name:hash`")
         if not is_name(name) or name != name.strip() or name == ANONYMOUS_ID:
-            raise BadRow("bad-name", "holds a name that no user may have", _NAMES)
+            raise Unusable("bad-name", "holds a name that no user may have", _NAMES)
         first = self.lines.setdefault(name, number)
         if first != number:
             self.rows.pop(name, None)
             help_ = "keep one of the rows; until then neither counts"
-            raise BadRow("duplicate-name", f"names the user that line {first} names, too", help_)
+            raise Unusable("duplicate-name", f"names the user that line {first} names, too", help_)
         encoded = encoded.strip()
         self.rows[name] = Row(encoded, work_of(encoded))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Unusable
 
 MOST_PROBLEMS: Final = 100  # that are told of one file
 
@@ -23,15 +23,6 @@ _RFC_3339: Final = re.compile(  # §5.6
 _END_OF_9999: Final = 253_402_300_799
 
 
-class BadRow(Exception):
-    """Why a row cannot be taken; nothing in it quotes what may be a secret."""
-
-    def __init__(self, code: str, message: str, help_: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.help = help_
-
-
 def is_empty(data: bytes) -> bool:
     """Whether a file says nothing at all; a comment says that there is nothing."""
     return not data.strip(_MARK + b" \t\r\n")
@@ -40,16 +31,16 @@ def is_empty(data: bytes) -> bool:
 def read_rows(
     data: bytes, file: str, take: Callable[[int, str], None], empty: str
 ) -> list[Problem]:
-    """Hand every row with its number to `take`, which may raise BadRow; what is wrong comes back.
+    """Hand every row with its number to `take`, which may raise Unusable; what is wrong comes back.
 
     `file = *( row / comment / blank )`, UTF-8, lines that end with LF, CRLF or CR. `empty` is
     the help for a file that is empty. Told are the first MOST_PROBLEMS, and how many there are.
     """
     told = _Told(file)
     if is_empty(data):
-        told.problem(None, BadRow("empty-file", "is empty", empty))
+        told.problem(None, Unusable("empty-file", "is empty", empty))
     if data.startswith(_MARK):
-        mark = BadRow("byte-order-mark", "starts with a byte-order mark", "save it without one")
+        mark = Unusable("byte-order-mark", "starts with a byte-order mark", "save it without one")
         told.problem(1, mark)
     for number, raw in enumerate(data.removeprefix(_MARK).splitlines(), 1):
         try:
@@ -57,8 +48,8 @@ def read_rows(
             if text and not text.startswith("#"):
                 take(number, text)
         except UnicodeDecodeError:
-            told.problem(number, BadRow("not-utf8", "is not UTF-8", "save the file as UTF-8"))
-        except BadRow as bad:
+            told.problem(number, Unusable("not-utf8", "is not UTF-8", "save the file as UTF-8"))
+        except Unusable as bad:
             told.problem(number, bad)
     return told.problems()
 
@@ -71,9 +62,9 @@ class _Told:
         self._problems: list[Problem] = []
         self._untold = 0
 
-    def problem(self, line: int | None, bad: BadRow) -> None:
+    def problem(self, line: int | None, bad: Unusable) -> None:
         if len(self._problems) < MOST_PROBLEMS:
-            self._problems.append(Problem(self._file, line, bad.code, str(bad), bad.help))
+            self._problems.append(bad.problem(self._file, line))
         else:
             self._untold += 1
 
@@ -88,19 +79,19 @@ def split_row(text: str) -> list[str]:
     """`field *( "," field )`, each bare or in double quotes that double within (RFC 4180)."""
     if _REMARK.search(_QUOTED.sub("", text)):
         help_ = "a comment has a line of its own; a value that holds ` #` stands in double quotes"
-        raise BadRow("remark-in-row", "has a comment behind its values", help_)
+        raise Unusable("remark-in-row", "has a comment behind its values", help_)
     if '"' not in text:
         return [field.strip() for field in text.split(",")]
     try:
         (fields,) = csv.reader([text], skipinitialspace=True, strict=True)
     except (csv.Error, ValueError):
         help_ = 'begin and end the value with `"`, and write `""` for a quote within it'
-        raise BadRow("bad-quotes", "has a quote that does not fit", help_) from None
+        raise Unusable("bad-quotes", "has a quote that does not fit", help_) from None
     return [field.strip() for field in fields]
 
 
 def read_time(text: str) -> float:
-    """Unix seconds, from those or from RFC 3339 with a zone, 1970 to 9999; BadRow if it is none."""
+    """Unix seconds, from those or from RFC 3339 with a zone, 1970 to 9999; or Unusable."""
     seconds = -1.0
     if _SECONDS.fullmatch(text):
         seconds = float(text)
@@ -111,5 +102,5 @@ def read_time(text: str) -> float:
             seconds = -1.0  # a day or an hour that there is not
     if not 0 <= seconds <= _END_OF_9999:
         help_ = "for example `2026-01-31T12:00:00Z`, or Unix seconds"
-        raise BadRow("bad-time", "holds no time where one belongs", help_)
+        raise Unusable("bad-time", "holds no time where one belongs", help_)
     return seconds

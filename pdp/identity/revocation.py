@@ -10,8 +10,8 @@ from types import MappingProxyType
 from typing import Final
 
 from pdp.config import suggest
-from pdp.errors import Problem
-from pdp.identity.lines import BadRow, read_rows, read_time, split_row
+from pdp.errors import Problem, Unusable
+from pdp.identity.lines import read_rows, read_time, split_row
 from pdp.model import Identity, Method, Reason
 
 FILE: Final = "revoked.csv"
@@ -106,13 +106,13 @@ class _Found:
         if reader is None:
             shown = f" `{kind}`" if _WORD.fullmatch(kind) else ""
             help_ = suggest(kind[:20].lower(), _READERS)
-            raise BadRow("unknown-revocation", f"revokes by an unknown kind{shown}", help_)
+            raise Unusable("unknown-revocation", f"revokes by an unknown kind{shown}", help_)
         wanted = _COLUMNS[kind]
         if len(values) != len(wanted):
             code = "short-row" if len(values) < len(wanted) else "long-row"
             form = ", ".join((kind, *wanted))
             help_ = f"write `{form}`; a value that holds commas in double quotes"
-            raise BadRow(code, f"has {len(values)} values behind `{kind}`", help_)
+            raise Unusable(code, f"has {len(values)} values behind `{kind}`", help_)
         reader(kind, values, self)
 
     def revocations(self) -> Revocations:
@@ -132,12 +132,12 @@ def _issued_before(kind: str, values: list[str], found: _Found) -> None:
 def _value(kind: str, value: str) -> str:
     if not value:
         help_ = "remove the row, or name something"
-        raise BadRow("empty-value", f"names nothing behind `{kind}`", help_)
+        raise Unusable("empty-value", f"names nothing behind `{kind}`", help_)
     if any(unicodedata.category(c) in _BREAKING for c in value):
-        raise BadRow("bad-value", "holds a control character", "type the value anew")
+        raise Unusable("bad-value", "holds a control character", "type the value anew")
     if _WHOLE_TOKEN.fullmatch(value):
         help_ = f"write the value of its `{kind}`; `sub` where `issued_before` is meant"
-        raise BadRow("whole-token", "holds a whole token", help_)
+        raise Unusable("whole-token", "holds a whole token", help_)
     return value
 
 

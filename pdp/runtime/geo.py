@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Unusable
 from pdp.runtime.settings import ServerSettings
 
 if TYPE_CHECKING:  # the extra `geo` is needed only where a database is named
@@ -77,7 +77,7 @@ class Countries:
             database = live if data == live.data else _database(data)
         except _Changing:
             return lambda _settled: None
-        except _Unusable as error:
+        except Unusable as error:
             problem, at_once = error.problem(self._name), error.code in _AT_ONCE
             return lambda settled: self._keep(problem) if settled or at_once else None
         return lambda settled: self._take(database) if settled else None
@@ -112,33 +112,21 @@ def load_countries(
     path = base_directory / name
     try:
         return Countries(path, name, _database(_content(path))), []
-    except _Unusable as error:
+    except Unusable as error:
         return None, [error.problem(name)]
 
 
 _AT_ONCE: Final = frozenset({"missing-file", "unreadable-file"})
 
 
-class _Unusable(Exception):
-    """Why a file tells no countries."""
-
-    def __init__(self, code: str, message: str, help_: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.help = help_
-
-    def problem(self, name: str) -> Problem:
-        return Problem(name, None, self.code, str(self), self.help)
-
-
-class _Changing(_Unusable):
+class _Changing(Unusable):
     """The file was written to while it was read."""
 
 
 def _content(path: Path) -> bytes:
     looked = f"looked for {path}; paths are relative to the file that names them"
     if not os.path.isfile(path):  # noqa: PTH113 - raises nothing; a pipe would block
-        raise _Unusable("missing-file", "is gone, or no regular file", looked)
+        raise Unusable("missing-file", "is gone, or no regular file", looked)
     try:
         with path.open("rb") as opened:
             before = os.fstat(opened.fileno())
@@ -146,23 +134,23 @@ def _content(path: Path) -> bytes:
             after = os.fstat(opened.fileno())
     except OSError as error:
         why = (error.strerror or "").lower()
-        raise _Unusable("unreadable-file", f"cannot be read: {why}", looked) from error
+        raise Unusable("unreadable-file", f"cannot be read: {why}", looked) from error
     if before.st_size > LARGEST:
         help_ = "use an edition with countries only"
-        raise _Unusable("huge-file", f"is over {LARGEST} bytes", help_)
+        raise Unusable("huge-file", f"is over {LARGEST} bytes", help_)
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, len(data)):
         raise _Changing("changing-file", "is being written", "try again")
     return data
 
 
 def _database(data: bytes) -> _Database:
-    """The database in these bytes; _Unusable if there is none, or it knows no country."""
+    """The database in these bytes; Unusable if there is none, or it knows no country."""
     try:
         import maxminddb
     except Exception as error:  # a version that does not fit raises anything: exit code 3
         help_ = "install this project with its extra: in its directory, `pip install '.[geo]'`"
         message = "the package that reads it, `maxminddb`, cannot be imported"
-        raise _Unusable("missing-extra", message, help_) from error
+        raise Unusable("missing-extra", message, help_) from error
     help_ = "a GeoLite2, GeoIP2 or DB-IP file of countries or cities, unpacked: `….mmdb`"
     try:
         # In memory: a file that is mapped or read on demand changes under its reader.
@@ -171,10 +159,10 @@ def _database(data: bytes) -> _Database:
         built = int(reader.metadata().build_epoch)
     except Exception as error:  # a corrupt file raises anything: it does not go live
         message = f"is no sound MaxMind DB file: {type(error).__name__}"
-        raise _Unusable("bad-country-database", message, help_) from error
+        raise Unusable("bad-country-database", message, help_) from error
     if not found:
         message = "has no `country.iso_code` in its first networks"
-        raise _Unusable("bad-country-database", message, help_)
+        raise Unusable("bad-country-database", message, help_)
     return _Database(data, built, lru_cache(REMEMBERED)(partial(_find, reader)))
 
 

@@ -101,11 +101,6 @@ class Introspector:
         if session is not None:
             await session.close()
 
-    def forget(self) -> None:
-        """Remember nothing of what was said, or is being said, up to now."""
-        self._answers = Answers(self._bounds.answers)
-        self._flights = {}
-
     async def inspect(self, token: str, now: float) -> Claims | None:
         """What the endpoint says of the token, or said lately (see `TokenInspector`).
 
@@ -136,11 +131,10 @@ class Introspector:
             self.results["refused_by_budget"] += 1
             raise self._unavailable("is not asked: too many questions wait")
         flight = asyncio.create_task(self._fly(self._session, token, digest, now))
-        flights = self._flights
-        flights[digest] = flight
+        self._flights[digest] = flight
         self._under_way.add(flight)
         flight.add_done_callback(self._under_way.discard)
-        flight.add_done_callback(lambda _: flights.pop(digest, None))
+        flight.add_done_callback(lambda _: self._flights.pop(digest))
         return flight
 
     def _unavailable(self, why: str) -> IntrospectionUnavailable:
@@ -149,8 +143,8 @@ class Introspector:
     async def _fly(
         self, session: aiohttp.ClientSession, token: str, digest: bytes, now: float
     ) -> Answer | None:
-        """The answer, remembered unless `forget` was called since; None if there is none."""
-        answers, tick = self._answers, self._clock()
+        """The answer, remembered from now on; None if there is none."""
+        tick = self._clock()
         try:
             async with asyncio.timeout(self._bounds.timeout), self._slots:
                 claims = _read(await self._ask(session, token))
@@ -164,7 +158,7 @@ class Introspector:
             seconds = min(seconds, self._bounds.inactive_seconds)
         found = answer(claims, seconds, now, tick)
         if found.is_good(now, tick):
-            answers.put(digest, found)
+            self._answers.put(digest, found)
         return found
 
     async def _ask(self, session: aiohttp.ClientSession, token: str) -> bytes:

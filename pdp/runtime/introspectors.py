@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Unusable
 from pdp.identity.issuer import IssuerSettings
 from pdp.identity.settings import AuthenticationSettings
 from pdp.runtime.introspection import Client, Introspector
@@ -34,7 +34,7 @@ def introspectors(
     for index, issuer in enumerate(settings.issuers):
         try:
             found = _client(issuer, directory, environment)
-        except _Unusable as error:
+        except Unusable as error:
             message = f"`authentication.issuers[{index}].{error}"
             problems.append(Problem(file, None, error.code, message, error.help))
             continue
@@ -42,15 +42,6 @@ def introspectors(
             seconds = issuer.introspection_cache_seconds
             made[issuer.issuer] = Introspector(found, seconds, bounds=bounds)
     return made, problems
-
-
-class _Unusable(Exception):
-    """Why there is no secret; says nothing of its content."""
-
-    def __init__(self, code: str, message: str, help_: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.help = help_
 
 
 def _client(
@@ -69,7 +60,7 @@ def _client(
         place = f"client_secret_env`: `{shown}`"
         data = os.fsencode(environment.get(in_environment or "", ""))
         if not data:
-            raise _Unusable("no-secret", f"{place} is not set in the environment", "set it")
+            raise Unusable("no-secret", f"{place} is not set in the environment", "set it")
     secret = _secret(data, place)
     return Client(issuer.issuer, issuer.introspection_url, issuer.client_id, secret)
 
@@ -77,24 +68,24 @@ def _client(
 def _content(path: Path, place: str) -> bytes:
     if not os.path.isfile(path):  # noqa: PTH113 - raises nothing; a pipe would block
         help_ = f"looked for {path}; paths are relative to the file that names them"
-        raise _Unusable("no-secret", f"{place} is no file", help_)
+        raise Unusable("no-secret", f"{place} is no file", help_)
     try:
         with path.open("rb") as opened:
             return opened.read(_LARGEST + 1)
     except OSError as error:
         why = (error.strerror or "unknown error").lower()
-        raise _Unusable("no-secret", f"{place} cannot be read: {why}", "let it be read") from error
+        raise Unusable("no-secret", f"{place} cannot be read: {why}", "let it be read") from error
 
 
 def _secret(data: bytes, place: str) -> str:
     """A secret without white space at its end."""
     if len(data) > _LARGEST:
-        raise _Unusable("bad-secret", f"{place} is larger than {_LARGEST} bytes", _HELP)
+        raise Unusable("bad-secret", f"{place} is larger than {_LARGEST} bytes", _HELP)
     try:
         secret = data.decode("utf-8").rstrip()
     except UnicodeDecodeError:
-        raise _Unusable("bad-secret", f"{place} is not UTF-8", _HELP) from None
+        raise Unusable("bad-secret", f"{place} is not UTF-8", _HELP) from None
     if not secret.isprintable() or not secret:
         wrong = "is empty" if not secret else "holds a control character"
-        raise _Unusable("bad-secret", f"{place} {wrong}", _HELP)
+        raise Unusable("bad-secret", f"{place} {wrong}", _HELP)
     return secret

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Unusable
 from pdp.identity.algorithms import HMAC_MINIMUM
 from pdp.identity.issuer import SECRET_SOURCES
 from pdp.identity.jwks import ring_from_jwks
@@ -135,7 +135,7 @@ def load_ring(
         in_environment = source == "secret_env"
         data = _environment(name, environment) if in_environment else _content(directory / name)
         return _usable(issuer, source, data), []
-    except _Unusable as error:
+    except Unusable as error:
         shown = name if source != "secret_env" or is_variable(name) else "…"
         message = f"`{key}.{source}`: `{shown}` {error}"
         return None, [Problem(file, None, error.code, message, error.help)]
@@ -146,19 +146,10 @@ def is_variable(name: str) -> bool:
     return bool(_VARIABLE.fullmatch(name))
 
 
-class _Unusable(Exception):
-    """Why there are no keys; says nothing of their content."""
-
-    def __init__(self, code: str, message: str, help_: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.help = help_
-
-
 def _environment(name: str, environment: Mapping[str, str]) -> bytes:
     value = environment.get(name)
     if not value:
-        raise _Unusable("no-secret", "is not set in the environment", "set it, or use secret_file")
+        raise Unusable("no-secret", "is not set in the environment", "set it, or use secret_file")
     return os.fsencode(value)
 
 
@@ -168,13 +159,13 @@ def _content(path: Path) -> bytes:
             data = opened.read(_LARGEST + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a path"
-        raise _Unusable(
+        raise Unusable(
             "no-key-file",
             f"cannot be read: {why.lower()}",
             f"looked for {path}; paths are relative to the file that names them",
         ) from error
     if len(data) > _LARGEST:
-        raise _Unusable("bad-key", f"is larger than {_LARGEST} bytes", "is it a key file?")
+        raise Unusable("bad-key", f"is larger than {_LARGEST} bytes", "is it a key file?")
     return data
 
 
@@ -183,9 +174,9 @@ def _usable(issuer: IssuerSettings, source: str, data: bytes) -> KeyRing:
     try:
         ring = reader.read(data)
     except ValueError as error:
-        raise _Unusable("bad-key", str(error), reader.help) from error
+        raise Unusable("bad-key", str(error), reader.help) from error
     if not ring.keys:
-        raise _Unusable(
+        raise Unusable(
             "bad-key",
             "holds no usable key",
             "weak, private, secret and encryption keys are left out, as are keys that share a kid",
@@ -195,9 +186,9 @@ def _usable(issuer: IssuerSettings, source: str, data: bytes) -> KeyRing:
     weak = {name: HMAC_MINIMUM[name] for name in missing if name in HMAC_MINIMUM}
     if source in SECRET_SOURCES and weak:
         name, least = max(weak.items(), key=lambda item: item[1])
-        raise _Unusable("weak-key", f"is too short for `{name}`", f"use {least} bytes or more")
+        raise Unusable("weak-key", f"is too short for `{name}`", f"use {least} bytes or more")
     if len(missing) == len(issuer.algorithms):
-        raise _Unusable(
+        raise Unusable(
             "wrong-key",
             "holds no key for any of `algorithms`",
             f"its keys are for {', '.join(f'`{name}`' for name in sorted(served))}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,10 @@ def tokens(count: int) -> list[str]:
     ]
 
 
+Ask = tuple[dict[str, str], bytes]  # header fields and body
+Make = Callable[[str, str], Ask]  # of who asks, or their token, and the page
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """What is asked; `limit` names the server that it is compared with."""
@@ -84,90 +88,73 @@ class Scenario:
     limit: str
     method: str
     path: str
-    asks: tuple[tuple[dict[str, str], bytes], ...]  # header fields and body, in turn
+    asks: tuple[Ask, ...]  # all of them allowed, in turn
+    forbidden: Ask  # one that must not be
+
+
+def question(name: str, limit: str, target: str, make: Make, who: Sequence[str]) -> Scenario:
+    """One question, asked by all of these; `target` is its method and its path."""
+    method, path = target.split()
+    asks = tuple(make(one, resource(n % USERS)) for n, one in enumerate(who))
+    return Scenario(name, limit, method, path, asks, make(who[0], resource(1)))
 
 
 def scenarios() -> list[Scenario]:
     """Every question that is measured."""
-    made = tokens(WARM)
-    others = tokens(WARM + COLD)[WARM:]
+    made = tokens(WARM + COLD)
+    warm, cold = made[:WARM], made[WARM:]
     return [
-        Scenario("evaluation", "evaluation", "POST", "/access/v1/evaluation", _evaluations()),
-        Scenario("decision", "decision", "POST", "/v1/decision", _decisions(made)),
-        Scenario("decision, new tokens", "decision", "POST", "/v1/decision", _decisions(others)),
-        Scenario(
-            "nginx",
-            "bare",
-            "GET",
-            "/authz/nginx",
-            _gateway(made, "X-Original-Method", "X-Original-URI"),
-        ),
-        Scenario(
-            "forward",
-            "bare",
-            "GET",
-            "/authz/forward",
-            _gateway(made, "X-Forwarded-Method", "X-Forwarded-Uri"),
-        ),
+        question("evaluation", "evaluation", "POST /access/v1/evaluation", _evaluation, asked()),
+        question("decision", "decision", "POST /v1/decision", _decision, warm),
+        question("decision, new tokens", "decision", "POST /v1/decision", _decision, cold),
+        question("nginx", "bare", "GET /authz/nginx", _nginx, warm),
+        question("forward", "bare", "GET /authz/forward", _forward, warm),
     ]
 
 
-_JSON = {"Content-Type": "application/json"}
+def asked() -> list[str]:
+    """Who asks, where no token is needed."""
+    return [f"user{n}" for n in range(WARM)]
 
 
-def _evaluations() -> tuple[tuple[dict[str, str], bytes], ...]:
-    return tuple(
-        (
-            _JSON,
-            json.dumps(
-                {
-                    "subject": {"type": "user", "id": f"user{user}"},
-                    "action": {"name": "GET"},
-                    "resource": {"type": "resource", "id": resource(user)},
-                    "context": {"ip": "203.0.113.9"},
-                }
-            ).encode(),
-        )
-        for user in range(WARM)
-    )
+JSON = {"Content-Type": "application/json"}
 
 
-def _decisions(made: Iterable[str]) -> tuple[tuple[dict[str, str], bytes], ...]:
-    return tuple(
-        (
-            _JSON,
-            json.dumps(
-                {
-                    "token": token,
-                    "action": "GET",
-                    "resource": resource(n % USERS),
-                    "context": {"ip": "203.0.113.9"},
-                }
-            ).encode(),
-        )
-        for n, token in enumerate(made)
-    )
+def _evaluation(user: str, page: str) -> Ask:
+    return JSON, json.dumps(
+        {
+            "subject": {"type": "user", "id": user},
+            "action": {"name": "GET"},
+            "resource": {"type": "resource", "id": page},
+            "context": {"ip": "203.0.113.9"},
+        }
+    ).encode()
 
 
-def _gateway(
-    made: Iterable[str], method: str, target: str
-) -> tuple[tuple[dict[str, str], bytes], ...]:
-    return tuple(
-        (
-            {
-                method: "GET",
-                target: resource(n % USERS),
-                "X-Forwarded-Host": "app.example.com",
-                "X-Forwarded-For": "203.0.113.9",
-                "X-Forwarded-Proto": "https",
-                "Authorization": f"Bearer {token}",
-                "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/128.0",
-                "Accept": "*/*",
-            },
-            b"",
-        )
-        for n, token in enumerate(made)
-    )
+def _decision(token: str, page: str) -> Ask:
+    asks = {"token": token, "action": "GET", "resource": page, "context": {"ip": "203.0.113.9"}}
+    return JSON, json.dumps(asks).encode()
+
+
+def _nginx(token: str, page: str) -> Ask:
+    return _gateway(token, {"X-Original-Method": "GET", "X-Original-URI": page})
+
+
+def _forward(token: str, page: str) -> Ask:
+    return _gateway(token, {"X-Forwarded-Method": "GET", "X-Forwarded-Uri": page})
+
+
+def _gateway(token: str, target: dict[str, str]) -> Ask:
+    fields = {
+        **target,
+        "X-Forwarded-Host": "app.example.com",
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "Authorization": f"Bearer {token}",
+        "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/128.0",
+        "Accept": "*/*",
+    }
+    return fields, b""
 
 
 _LUA = """
@@ -188,16 +175,17 @@ end
 
 def write_script(place: Path, scenario: Scenario) -> Path:
     """The script by which wrk asks all its questions in turn, over and over."""
-    file = place / f"{scenario.name}.lua"
-    file.write_text(_LUA % ",\n".join(_lua(text(scenario, *ask)) for ask in scenario.asks))
+    name = "-".join((scenario.name, scenario.path.strip("/").replace("/", "-")))
+    file = place / f"{name}.lua"
+    file.write_text(_LUA % ",\n".join(_lua(_text(scenario, *ask)) for ask in scenario.asks))
     return file
 
 
-def text(scenario: Scenario, fields: dict[str, str], body: bytes) -> bytes:
+def _text(scenario: Scenario, fields: dict[str, str], body: bytes) -> bytes:
     """The request as it goes over the wire."""
     length = {"Content-Length": str(len(body))} if body else {}
     lines = [f"{name}: {value}" for name, value in {**fields, **length}.items()]
-    head = [f"{scenario.method} {scenario.path} HTTP/1.1", "Host: pdp.example.com", *lines, "", ""]
+    head = [f"{scenario.method} {scenario.path} HTTP/1.1", "Host: localhost", *lines, "", ""]
     return "\r\n".join(head).encode() + body
 
 

@@ -1,7 +1,8 @@
 """Half of what a PDP can take, for a long time, with reloads: errors, lateness and memory.
 
-    python benchmarks/soak.py --minutes 30
-    python benchmarks/soak.py --rows 1000000 --minutes 1     # what a large policy needs
+    python benchmarks/soak.py --minutes 30 --summary soak.md     # or soak.json
+    python benchmarks/soak.py --rows 1000000 --minutes 1         # what a large policy needs
+    python benchmarks/soak.py --minutes 30 -- --workers 2        # more flags of `pdp serve`
 
 First a few seconds at full speed say what half is. Then questions with tokens, more of them than
 are remembered, come at that rate, while the policy is swapped every few seconds, one time in four
@@ -13,166 +14,91 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import itertools
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from soak_made import ALLOWED, make_directory, requests, rows, server
+import uvloop
+from soak_load import Edits, Load, Seen, family, meanwhile, megabytes, reloads, weigh
+from soak_made import make_directory, requests, server
 
-CONNECTIONS = 16
 CALIBRATION_SECONDS = 5.0
 SWAP_SECONDS = 5.0
-SAMPLE_SECONDS = 1.0
-REFUSED_EVERY = 4
-MOST_GROWTH = (0.05, 16.0)  # of the memory, from the second quarter to the last; or so many MB
+# Of the memory, from the second quarter to the last.
+MOST_GROWTH = 0.05
+# In a short run it has not warmed up yet: so many MB more are none.
+WARM_MINUTES, WARMING_MB = 10, 16.0
 
-
-@dataclass
-class Seen:
-    """What was seen; `wrong` must stay empty."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    wrong: Counter[str] = field(default_factory=Counter)
-    milliseconds: list[float] = field(default_factory=list)
-    memory: list[float] = field(default_factory=list)  # MB, a sample each second
-
-
-def megabytes(pid: int, name: str = "VmRSS") -> float:
-    """The memory of a process now, or with `VmHWM` the most it ever had."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
-
-
-async def ask(reader: asyncio.StreamReader) -> dict[str, object]:
-    """The next answer's body."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    line = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-    found: dict[str, object] = json.loads(await reader.readexactly(int(line.split(b":")[1])))
-    return found
-
-
-class Load:
-    """Connections that ask, all at full speed or all together at a rate."""
-
-    def __init__(self, place: str, asked: list[tuple[int, bytes]], known: dict[str, str]) -> None:
-        self._place, self._known = place, known
-        self._asked = itertools.cycle(asked)
-        self.seen = Seen()
-
-    async def run(self, seconds: float, rate: float | None = None) -> None:
-        """Ask for so long; at `rate` questions a second, if given."""
-        pause = CONNECTIONS / rate if rate else 0.0
-        end = time.monotonic() + seconds
-        await asyncio.gather(
-            *(self._client(end, pause, pause * i / CONNECTIONS) for i in range(CONNECTIONS))
-        )
-
-    async def _client(self, end: float, pause: float, first: float) -> None:
-        due = time.monotonic() + first
-        while time.monotonic() < end:
-            try:
-                reader, writer = await asyncio.open_unix_connection(self._place)
-                try:
-                    while (now := time.monotonic()) < end:
-                        await asyncio.sleep(max(0.0, due - now))
-                        await self._one(reader, writer, due if pause else time.monotonic())
-                        due += pause
-                finally:
-                    writer.close()
-            except (OSError, asyncio.IncompleteReadError) as error:
-                self.seen.wrong[f"connection: {type(error).__name__}"] += 1
-                await asyncio.sleep(0.1)
-
-    async def _one(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, due: float
-    ) -> None:
-        user, asked = next(self._asked)
-        writer.write(asked)
-        answer = await ask(reader)
-        # From when it was due: a server that stalls is charged for those that wait behind.
-        self.seen.milliseconds.append((time.monotonic() - due) * 1000)
-        name = self._known.get(str(answer.get("policy_revision")))
-        expected = 200 if name and user % 2 == ALLOWED[name] else 403
-        self.seen.counts[f"{name} {answer.get('status')}"] += 1
-        if name is None or answer.get("status") != expected:
-            self.seen.wrong[f"{answer.get('status')} by {name or 'an unknown revision'}"] += 1
-
-
-async def swap(directory: Path, count: int, seen: Seen) -> None:
-    """Put another policy in place, over and over, at times one that must be refused."""
-    texts = {name: rows(name, count) for name in ALLOWED}
-    names = itertools.cycle(("new", "old"))
-    for number in itertools.count(1):
-        await asyncio.sleep(SWAP_SECONDS)
-        bad = number % REFUSED_EVERY == 0
-        text = "p, even, /x\n" if bad else texts[next(names)]
-        (directory / ".next").write_text(text)
-        (directory / ".next").replace(directory / "rbac.csv")
-        seen.counts["edits"] += 1
-
-
-async def weigh(pid: int, seen: Seen) -> None:
-    """Note the memory, once a second."""
-    while True:
-        seen.memory.append(megabytes(pid))
-        await asyncio.sleep(SAMPLE_SECONDS)
-
-
-@contextlib.asynccontextmanager
-async def meanwhile(*work: object) -> AsyncIterator[None]:
-    """Have these go on within."""
-    tasks = [asyncio.ensure_future(task) for task in work]  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def reloads(place: str) -> dict[str, int]:
-    """How attempts to reload ended, by the PDP's own count."""
-    reader, writer = await asyncio.open_unix_connection(place + ".admin")
-    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    lines = (await reader.read()).decode().splitlines()
-    writer.close()
-    found = (line for line in lines if line.startswith("pdp_policy_reloads_total{"))
-    return {line.split('"')[1]: int(float(line.split()[-1])) for line in found}
+Summary = dict[str, Any]
 
 
 def growth(memory: list[float]) -> tuple[float, float]:
     """The median of the second quarter, and by how much the last quarter's is more."""
     quarter = max(1, len(memory) // 4)
-    before, after = (
-        statistics.median(p) for p in (memory[quarter : 2 * quarter], memory[-quarter:])
-    )
+    parts = memory[quarter : 2 * quarter] or memory, memory[-quarter:]
+    before, after = (statistics.median(part) for part in parts)
     return before, after - before
 
 
-def report(seen: Seen, rate: float, pid: int, seconds: float) -> bool:
-    """Tell what was seen; whether all was well."""
-    cuts = statistics.quantiles(seen.milliseconds, n=1000)
+def summarize(given: argparse.Namespace, seen: Seen, rate: float, full: Load) -> Summary:
+    """What was seen; `well` says whether all of it was as it must be."""
+    seconds = given.minutes * 60
     before, more = growth(seen.memory)
-    answered = len(seen.milliseconds)
-    tell(
-        f"asked for {seconds:.0f} s at {rate:.0f}/s: {answered} answers, {answered / seconds:.0f}/s"
+    bound = max(MOST_GROWTH * before, WARMING_MB if given.minutes < WARM_MINUTES else 0.0)
+    wrong = seen.wrong + full.seen.wrong
+    return {
+        "day": time.strftime("%Y-%m-%d", time.gmtime()),
+        "rows": given.rows,
+        "flags": " ".join(given.flags),
+        "seconds": seconds,
+        "asked per second": round(rate),
+        "answers": len(seen.milliseconds),
+        "answers per second": round(len(seen.milliseconds) / seconds),
+        "late ms": {f"p{q / 10:g}": round(seen.late(q), 1) for q in (500, 990, 999)},
+        "answers by revision and status": dict(sorted(seen.counts.items())),
+        "wrong": dict(wrong),
+        "memory MB": round(before, 1),
+        "memory MB since": round(more, 1),
+        "memory grows": more > bound,
+        "well": not wrong and more <= bound,
+    }
+
+
+def lines(summary: Summary) -> list[str]:
+    """The summary for a person."""
+    late = ", ".join(f"{name} {value} ms" for name, value in summary["late ms"].items())
+    wrong = summary["wrong"]
+    asked = (
+        f"asked for {summary['seconds']:.0f} s at {summary['asked per second']}/s: "
+        f"{summary['answers']} answers, {summary['answers per second']}/s"
     )
-    tell("late: " + ", ".join(f"p{q / 10:g} {cuts[q - 1]:.1f} ms" for q in (500, 990, 999)))
-    tell(f"answers by revision and status: {dict(sorted(seen.counts.items()))}")
-    tell(f"wrong: {sum(seen.wrong.values())} {dict(seen.wrong) or ''}")
-    tell(f"memory: {before:.1f} MB, {more:+.1f} MB since; at most {megabytes(pid, 'VmHWM'):.1f} MB")
-    grows = more > max(MOST_GROWTH[0] * before, MOST_GROWTH[1])
-    if grows:
-        tell("the memory grows")
-    return not (seen.wrong or grows)
+    memory = (
+        f"memory: {summary['memory MB']} MB, {summary['memory MB since']:+} MB since; "
+        f"at most {summary['most memory MB']} MB"
+    )
+    told = [
+        asked,
+        f"late: {late}",
+        f"answers by revision and status: {summary['answers by revision and status']}",
+        f"wrong: {sum(wrong.values())} {wrong or ''}",
+        memory,
+        f"reloads: {summary['reloads']}",
+    ]
+    return told + ["the memory grows"] * summary["memory grows"]
+
+
+def keep(summary: Summary, file: Path) -> None:
+    """Write the summary, as Markdown or, if the name says so, as JSON."""
+    if file.suffix == ".json":
+        file.write_text(json.dumps(summary, indent=1) + "\n")
+    else:
+        rows = (f"- {line.rstrip()}" for line in lines(summary))
+        heading = f"{summary['rows']:,} rows {summary['flags']}".rstrip()
+        file.write_text("\n".join((f"# Soak: {heading}, {summary['day']}", "", *rows, "")))
 
 
 def tell(line: str) -> None:
@@ -181,37 +107,50 @@ def tell(line: str) -> None:
     sys.stdout.flush()
 
 
-async def soak(given: argparse.Namespace, base: Path) -> bool:
+async def soak(given: argparse.Namespace, base: Path) -> Summary:
     """Calibrate, soak, tell."""
     directory, place = base / "policies", str(base / "pdp")
     directory.mkdir()
     key, known = make_directory(directory, given.rows)
-    asked = requests(key, given.tokens)
-    with server(directory, place) as process:
-        tell(f"{given.rows} rows: {megabytes(process.pid):.1f} MB after the start")
-        full = Load(place, asked, known)
+    asked, edits = requests(key, given.tokens), Edits(directory, given.rows)
+    with server(directory, place, given.flags) as process:
+        started = sum(map(megabytes, family(process.pid)))
+        tell(f"{given.rows} rows: {started:.1f} MB after the start")
+        full, load = Load(place, asked, known), Load(place, asked, known)
         quick = min(CALIBRATION_SECONDS, given.minutes * 20)
         await full.run(quick)
         rate = given.rate or len(full.seen.milliseconds) / quick / 2
-        load_ = Load(place, asked, known)
-        work = (swap(directory, given.rows, load_.seen), weigh(process.pid, load_.seen))
-        async with meanwhile(*work):
-            await load_.run(given.minutes * 60, rate)
-        well = report(load_.seen, rate, process.pid, given.minutes * 60)
-        tell(f"reloads: {await reloads(place)}")
-        return well and not full.seen.wrong and process.poll() is None
+        async with meanwhile(edits.go_on(SWAP_SECONDS, load.seen), weigh(process.pid, load.seen)):
+            await load.run(given.minutes * 60, rate)
+        most = sum(megabytes(one, "VmHWM") for one in family(process.pid))
+        if not most:
+            sys.exit("the PDP ended")
+        summary = summarize(given, load.seen, rate, full)
+        return summary | {"most memory MB": round(most, 1), "reloads": dict(await reloads(place))}
 
 
 def main() -> int:
     """Soak and tell; 1 if anything was wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--tokens", type=int, default=20_000)
     parser.add_argument("--rate", type=float, help="questions a second, instead of half the most")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="what was seen, .md or .json")
+    parser.add_argument("flags", nargs="*", help="behind --: more flags of `pdp serve`")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        return 0 if asyncio.run(soak(given, Path(name))) else 1
+    with (
+        tempfile.TemporaryDirectory() as name,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        summary = runner.run(soak(given, Path(name)))
+    for line in lines(summary):
+        tell(line)
+    if given.summary:
+        keep(summary, given.summary)
+    return 0 if summary["well"] else 1
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jwt
@@ -19,6 +20,8 @@ from pdp.runtime.load import load
 
 ISSUER = "https://idp.test/"
 USERS = 1_000
+START_SECONDS = 300.0
+STOP_SECONDS = 60.0
 SETTINGS = f"""[[authentication.issuers]]
 issuer = "{ISSUER}"
 audiences = ["api"]
@@ -77,26 +80,43 @@ def requests(key: Ed25519PrivateKey, count: int) -> list[tuple[int, bytes]]:
         asked = {"token": token, "action": "GET", "resource": "/x"}
         body = json.dumps({**asked, "context": {"ip": "203.0.113.9"}}).encode()
         head = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-        found.append((user, b"POST /v1/decision HTTP/1.1\r\nHost: pdp\r\n" + head + body))
+        found.append((user, b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\n" + head + body))
     return found
 
 
 @contextlib.contextmanager
-def server(directory: Path, place: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A PDP in a process of its own, as it is started in earnest."""
+def server(
+    directory: Path, place: str, flags: Sequence[str] = (), before: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A PDP in a process of its own, as it is started in earnest, with more flags of `serve`.
+
+    `before` is a command that runs it, such as taskset. It is ended by force if need be.
+    """
     command = [sys.executable, "-m", "pdp", "serve", str(directory), "--listen", f"unix:{place}"]
-    process = subprocess.Popen(  # noqa: S603
-        [*command, "--admin-listen", f"unix:{place}.admin"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    log = Path(f"{place}.log")
+    with log.open("wb") as out:
+        process = subprocess.Popen(  # noqa: S603
+            [*before, *command, "--admin-listen", f"unix:{place}.admin", *flags],
+            stdout=subprocess.DEVNULL,
+            stderr=out,
+        )
     try:
-        deadline = time.monotonic() + 300
-        while not Path(place).exists():
+        deadline = time.monotonic() + START_SECONDS
+        while not _accepts(place):
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit("the PDP does not start")
+                sys.exit(f"the PDP does not start: {log.read_text()[-2_000:]}")
             time.sleep(0.1)
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            sys.exit("the PDP does not end")
+
+
+def _accepts(place: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return not probe.connect_ex(place)

@@ -10,20 +10,69 @@ from pathlib import Path
 from support import require
 
 SERVICE = Path(__file__).parents[2] / "benchmarks" / "service.py"
+STAND_IN = Path(__file__).with_name("peer_stand_in.py")
 QUESTIONS = ["evaluation", "decision", "decision, new tokens", "nginx", "forward"]
 SERVERS = ["limit", "log in a file", "no log"]
+FIGURES = r"(?: \| [\d,.]+){6} \|"
+
+
+def short(*flags: str) -> subprocess.CompletedProcess[str]:
+    require("wrk", "wrk")
+    command = [sys.executable, str(SERVICE), "--short", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)  # noqa: S603
+
+
+def table(told: str, heading: str) -> list[str]:
+    """The rows of the table below that heading."""
+    assert f"{heading}\n\n| " in told
+    return told.split(f"{heading}\n\n")[1].split("\n\n", 1)[0].splitlines()[2:]
+
+
+def program(place: Path, name: str) -> str:
+    """A program that stands in for the peer of this name."""
+    file = place / name
+    file.write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} {name} "$@"\n')
+    file.chmod(0o755)
+    return str(file)
 
 
 def test_it_tells_of_every_question_and_server() -> None:
-    require("wrk", "wrk")
-    command = [sys.executable, str(SERVICE), "--short"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)  # noqa: S603
+    done = short()
     assert done.returncode == 0, done.stdout + done.stderr
-    heading, _, *rows = done.stdout.splitlines()
-    assert heading.startswith("| question | server | requests/s |")
-    figures = r"\| [\d,]+ \| [\d.]+ \| [\d.]+ \| [\d.]+ \| [\d.]+ \|"
+    rows = table(done.stdout, "Beside a bare application")
     shapes = [
-        rf"\| {question} \| {server} {figures}" for question in QUESTIONS for server in SERVERS
+        rf"\| {question} \| {server}{FIGURES}" for question in QUESTIONS for server in SERVERS
     ]
     assert len(rows) == len(shapes), done.stdout
     assert all(re.fullmatch(shape, row) for shape, row in zip(shapes, rows, strict=True)), rows
+
+
+def test_peers_are_asked_the_same_and_reloads_are_counted(tmp_path: Path) -> None:
+    flags = [f"--{name}={program(tmp_path, name)}" for name in ("cerbos", "opa")]
+    done = short("--only", "evaluation", "--reload", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+    peers = table(done.stdout, "Beside other servers")
+    shapes = [rf"\| {name}{FIGURES}" for name in ("pdp", r"Cerbos 0\.0\.1", r"OPA 0\.0\.1")]
+    assert len(peers) == len(shapes), done.stdout
+    assert all(re.fullmatch(shape, row) for shape, row in zip(shapes, peers, strict=True)), peers
+    (reloads,) = table(done.stdout, "While policies are replaced")
+    assert re.fullmatch(rf"\| 500 \| half{FIGURES}", reloads), reloads
+    assert int(reloads.split(" | ")[3]) >= 2, reloads
+
+
+def test_a_peer_that_allows_everything_ends_it(tmp_path: Path) -> None:
+    done = short("--only", "evaluation", f"--cerbos={program(tmp_path, 'careless')}")
+    assert done.returncode == 1
+    assert "wrong answer of Cerbos to evaluation" in done.stderr
+
+
+def test_a_peer_that_does_not_start_ends_it() -> None:
+    done = short("--only", "evaluation", "--cerbos=false")
+    assert done.returncode == 1
+    assert "Cerbos does not start" in done.stderr
+
+
+def test_a_program_that_is_none_ends_it(tmp_path: Path) -> None:
+    done = short("--only", "evaluation", f"--opa={tmp_path / 'none'}")
+    assert done.returncode == 1
+    assert "none is no program" in done.stderr

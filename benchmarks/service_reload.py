@@ -1,0 +1,93 @@
+"""What replacing a large policy adds to the p99 of a steady load, for service.py."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from pathlib import Path
+
+import uvloop
+from service_report import Results, Round
+from service_servers import PINNED, on_core
+from soak_load import Edits, Load, meanwhile, reloads
+from soak_made import make_directory, requests, server
+
+PARTS = {"half": 0.5, "a quarter": 0.25}  # of the rate at full speed
+SIZES = {10_000: ("half",), 100_000: ("half", "a quarter")}
+SHORT_SIZES = {500: ("half",)}
+ROUNDS = 5
+SECONDS = 6.0
+EDIT_SECONDS = 2.0
+IDLE = 0.05  # of a core: a build that had begun has ended
+SETTLE_SECONDS = 30.0
+CALIBRATION_SECONDS = 4.0
+TOKENS = 2_000  # all of them are remembered
+
+
+class Steady:
+    """One PDP on the first core, asked at a part of the rate that it can take."""
+
+    def __init__(self, base: Path, count: int, *, short: bool) -> None:
+        base.mkdir()
+        self._directory, self._place = base / "policies", str(base / "pdp")
+        self._directory.mkdir()
+        self._scale = 0.2 if short else 1.0
+        self._rounds = 1 if short else ROUNDS
+        key, self._known = make_directory(self._directory, count)
+        self._asked = requests(key, TOKENS)
+        self._edits = Edits(self._directory, count)
+
+    async def rounds(self, parts: tuple[str, ...]) -> dict[str, list[Round]]:
+        """Quiet and busy in turns, so that what else the machine does falls on both."""
+        found: dict[str, list[Round]] = {part: [] for part in parts}
+        with server(self._directory, self._place, before=PINNED) as process:
+            await self._load(CALIBRATION_SECONDS / 4)
+            full = await self._load(CALIBRATION_SECONDS)
+            rate = len(full.seen.milliseconds) / (CALIBRATION_SECONDS * self._scale)
+            for part in parts * self._rounds:
+                found[part].append(await self._round(process.pid, rate * PARTS[part]))
+        return found
+
+    async def _round(self, pid: int, rate: float) -> Round:
+        await settled(pid)
+        quiet = await self._load(SECONDS, rate)
+        before = (await reloads(self._place))["activated"]
+        busy = Load(self._place, self._asked, self._known)
+        self._edits.swap()  # the first edit is there when the clock starts
+        async with meanwhile(self._edits.go_on(EDIT_SECONDS * self._scale, busy.seen, 0)):
+            await busy.run(SECONDS * self._scale, rate)
+        await settled(pid)
+        after = (await reloads(self._place))["activated"]
+        if wrong := quiet.seen.wrong + busy.seen.wrong:
+            raise SystemExit(f"wrong answers: {dict(wrong)}")
+        seen = (quiet.seen, busy.seen)
+        return Round(rate, after - before, *((one.late(500), one.late(990)) for one in seen))
+
+    async def _load(self, seconds: float, rate: float | None = None) -> Load:
+        load = Load(self._place, self._asked, self._known)
+        await load.run(seconds * self._scale, rate)
+        return load
+
+
+async def settled(pid: int) -> None:
+    """Wait until the process has next to nothing to do."""
+    end, step = time.monotonic() + SETTLE_SECONDS, 0.5
+    while time.monotonic() < end:
+        before = on_core(pid)
+        await asyncio.sleep(step)
+        if on_core(pid) - before < IDLE * step:
+            return
+    raise SystemExit("the PDP does not come to rest")
+
+
+def measure_reloads(results: Results, place: Path, *, short: bool) -> None:
+    """Every size of policy, with a PDP of its own."""
+    place.mkdir()
+    gc.freeze()  # what is here stays, and this program shall not pause for it
+    for count, parts in (SHORT_SIZES if short else SIZES).items():
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            steady = Steady(place / f"{count}", count, short=short)
+            found = runner.run(steady.rounds(parts))
+        for part, rounds in found.items():
+            results.reloads[f"{count:,}", part] = rounds

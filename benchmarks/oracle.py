@@ -33,8 +33,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from oracle_statistics import compare
 
+from pdp.cli.listening import loop_factory
 from pdp.cli.serve import running
-from pdp.cli.start import _loop_factory
 from pdp.runtime.load import load
 from pdp.runtime.logs import configure_logging
 
@@ -220,7 +220,7 @@ def main() -> int:
     given = parser.parse_args()
     if given.serve:
         configure_logging(sys.stderr)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(given.serve))
         return 0
     with tempfile.TemporaryDirectory() as name:

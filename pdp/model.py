@@ -3,48 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-import msgspec
+from msgspec import Struct
 
 from pdp.outcome import STATUS as STATUS
 from pdp.outcome import Outcome as Outcome
 from pdp.outcome import Reason as Reason
 
 Properties = Mapping[str, Any]
+Roles = tuple[str, ...]
 NO_PROPERTIES: Final[Properties] = MappingProxyType({})
-
-
-def _none() -> Properties:
-    return NO_PROPERTIES
-
-
 ANONYMOUS_ID: Final = "anonymous"
 SUBJECT_TYPE: Final = "user"
 RESOURCE_TYPE: Final = "resource"
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True):
     """A subject or a resource, as in AuthZEN: a type, an id, and properties."""
 
     type: str
     id: str
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """What the subject wants to do; for gateways the HTTP method, exactly as it came."""
 
     name: str
-    properties: Properties = field(default_factory=_none)
+    properties: Properties = NO_PROPERTIES
 
 
-class Query(msgspec.Struct, frozen=True):
+class Query(Struct, frozen=True):
     """One canonical question: may this subject do this action on this resource?
 
     `subject` is whom the asker names, if anybody. `vouched` says that the asker may speak for
@@ -57,19 +49,41 @@ class Query(msgspec.Struct, frozen=True):
     subject: Entity | None = None
     vouched: bool = False
 
+    def names_another(self, identity: Identity) -> bool:
+        """Whether the asker names somebody else than the credential does."""
+        named = self.subject
+        if named is None or not identity.authenticated:
+            return False
+        return (named.type, named.id) != (identity.type, identity.id)
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+
+class _Discreet(Struct, frozen=True):
+    """A value of whose fields `_private` ones stay out of every repr."""
+
+    _private: ClassVar[frozenset[str]]
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        names = (name for name in self.__struct_fields__ if name not in self._private)
+        return [(name, getattr(self, name)) for name in names]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+
+class Credentials(_Discreet, frozen=True):
     """What was presented to prove who asks; the values stay out of every repr.
 
     At most one of `token`, `authorization` (a whole header value) and `api_key` is set: surfaces
     refuse the rest as ambiguous. `cookie` is a whole Cookie header value, sent unasked.
     """
 
-    token: str | None = field(default=None, repr=False)
-    authorization: str | None = field(default=None, repr=False)
-    api_key: str | None = field(default=None, repr=False)
-    cookie: str | None = field(default=None, repr=False)
+    token: str | None = None
+    authorization: str | None = None
+    api_key: str | None = None
+    cookie: str | None = None
+
+    _private: ClassVar = frozenset({"token", "authorization", "api_key", "cookie"})
 
     @property
     def presented(self) -> bool:
@@ -88,8 +102,10 @@ class Method(StrEnum):
     SESSION = "session"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+_UNPROVEN: Final = (Method.NONE, Method.VOUCHED)
+
+
+class Identity(_Discreet, frozen=True):
     """Who asks, as far as it was established.
 
     `claims` are the verified statements of the credential; `roles` are those it may assert,
@@ -101,7 +117,7 @@ class Identity:
     id: str
     type: str = SUBJECT_TYPE
     method: Method = Method.NONE
-    claims: Properties = field(default_factory=_none, repr=False)
+    claims: Properties = NO_PROPERTIES
     roles: tuple[str, ...] = ()
     domain: str | None = None
     issuer: str | None = None
@@ -110,10 +126,12 @@ class Identity:
     key_id: str | None = None
     refused: Rejected | None = None
 
+    _private: ClassVar = frozenset({"claims"})
+
     @property
     def authenticated(self) -> bool:
         """Whether a credential (not merely a caller's word) stands behind this identity."""
-        return self.method not in (Method.NONE, Method.VOUCHED)
+        return self.method not in _UNPROVEN
 
 
 ANONYMOUS: Final = Identity(ANONYMOUS_ID)
@@ -137,8 +155,7 @@ def vouched_identity(query: Query) -> Identity:
     return Identity(query.subject.id, query.subject.type, Method.VOUCHED)
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """Why a credential that was presented gets nobody any further; mostly a 401.
 
     `retry_after` is in seconds, where waiting helps. `detail` is for logs only.
@@ -182,7 +199,7 @@ _REJECTED: Final[Mapping[Reason, Outcome]] = MappingProxyType(
 )
 
 
-class Rule(msgspec.Struct, frozen=True):
+class Rule(Struct, frozen=True):
     """Where a policy row stands; its text form is `file:line`."""
 
     file: str
@@ -192,7 +209,7 @@ class Rule(msgspec.Struct, frozen=True):
         return f"{self.file}:{self.line}"
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(Struct, frozen=True):
     """The structured answer: outcome and reason, and what they rest on.
 
     `roles` are all roles the subject holds, inherited ones included, sorted. `revision` names
@@ -204,7 +221,7 @@ class Verdict(msgspec.Struct, frozen=True):
     outcome: Outcome
     reason: Reason
     identity: Identity | None = None
-    roles: tuple[str, ...] = ()
+    roles: Roles = ()
     layer: str | None = None
     rule: Rule | None = None
     revision: str = ""
@@ -218,8 +235,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return STATUS[self.outcome]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A verdict rendered for one profile: status, header fields in order, and body bytes."""
 
     status: int

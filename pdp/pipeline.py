@@ -20,7 +20,6 @@ from msgspec.structs import replace
 from pdp.identity.attempts import Refuses
 from pdp.model import (
     ANONYMOUS,
-    Action,
     Credentials,
     Identity,
     Method,
@@ -35,7 +34,7 @@ from pdp.policy.combine import Ground, first_refusal, judge_grants
 from pdp.policy.facts import Facts, Source
 from pdp.policy.snapshot import Snapshot
 
-Known = tuple[Identity | None, tuple[str, ...]]  # who asks, with all roles
+_ALLOW, _NONE = Outcome.ALLOW, Method.NONE
 Authenticate = Callable[[Credentials, float, Refuses], Awaitable[Identity | Rejected]]
 
 
@@ -61,42 +60,48 @@ def decide(query: Query, identity: Identity | Rejected, snapshot: Snapshot, now:
     return entered if isinstance(entered, Verdict) else question.conclude(identity, entered)
 
 
-class Question(Struct, frozen=True):
+class Question(Struct):
     """A query put to one snapshot at one time, in Unix seconds."""
 
     query: Query
     snapshot: Snapshot
     now: float
+    _public: Facts | None = None  # what is known when anybody asks, once that matters
 
     def enter(self) -> Verdict | Ground | None:
         """Step 2: a verdict, or a refusal that must wait lest it reveal, or None."""
         guards = self.snapshot.early_guards
-        refusal = first_refusal(guards, self.facts(ANONYMOUS)) if guards else None
-        if refusal is None or self._waits(refusal):
+        refusal = first_refusal(guards, self.public()) if guards else None
+        if refusal is None:
+            return None
+        if refusal.asks_for(Source.RESOURCE) and self.snapshot.concealed(self.query):
             return refusal
-        return self._verdict(Outcome.FORBIDDEN, refusal)
+        return refusal.verdict(Outcome.FORBIDDEN, self.snapshot.revision)
 
     def conclude(self, identity: Identity | Rejected, waiting: Ground | None) -> Verdict:
         """Steps 4 to 7; `waiting` is a refusal of step 2 that had to wait."""
+        snapshot = self.snapshot
         if isinstance(identity, Rejected):
             ground = Ground(identity.reason, detail=identity.detail)
-            verdict = self._verdict(identity.outcome, ground)
+            verdict = ground.verdict(identity.outcome, snapshot.revision)
             return replace(verdict, retry_after=identity.retry_after)
-        facts = self.facts(identity)
-        refused = self.snapshot.refuses(self.query, identity, facts)
+        facts = snapshot.facts(self.query, identity, self.now)
+        refused = snapshot.refuses(self.query, identity, facts)
         if refused:  # a cookie, which nobody chose to send, then counts as none
             cookie = identity.method is Method.SESSION
             return self.conclude(nobody(refused) if cookie else refused, waiting)
-        known = identity, self.snapshot.roles(facts)
-        if identity.authenticated and self._named_another(identity):
-            return self._verdict(Outcome.FORBIDDEN, Ground(Reason.SUBJECT_MISMATCH), known)
-        refusal = waiting or first_refusal(self.snapshot.late_guards, facts)
-        ground = refusal or self.grant(identity, facts)
-        if ground.allows:
-            ground = first_refusal(self.snapshot.step_ups, facts) or ground
-        if ground.allows:
-            return self._verdict(Outcome.ALLOW, ground, known)
-        return self._verdict(*self._refuse(identity, facts, ground), known)
+        roles = snapshot.roles(facts)
+        if self.query.names_another(identity):
+            ground = Ground(Reason.SUBJECT_MISMATCH)
+            return ground.verdict(Outcome.FORBIDDEN, snapshot.revision, identity, roles)
+        refusal = first_refusal(snapshot.late_guards, facts)
+        granted = self.grant(identity, facts)  # behind a refusal, too: the time must not tell
+        ground = waiting or refusal or granted
+        missing = first_refusal(snapshot.step_ups, facts) if ground.allows else ground
+        if missing is None:
+            return ground.verdict(_ALLOW, snapshot.revision, identity, roles)
+        outcome, ground = self._refuse(identity, facts, missing)
+        return ground.verdict(outcome, snapshot.revision, identity, roles)
 
     def refuses(self, identity: Identity) -> Rejected | None:
         """Why nobody may go by this identity here, however good its credential."""
@@ -106,37 +111,35 @@ class Question(Struct, frozen=True):
         """What is known when `identity` asks."""
         return self.snapshot.facts(self.query, identity, self.now)
 
-    def _waits(self, refusal: Ground) -> bool:
-        depends = refusal.layer.depends if refusal.layer else frozenset()
-        return Source.RESOURCE in depends and self.snapshot.concealed(self.query)
-
-    def _named_another(self, identity: Identity) -> bool:
-        named = self.query.subject
-        return named is not None and (named.type, named.id) != (identity.type, identity.id)
+    def public(self) -> Facts:
+        """What is known when anybody asks."""
+        if self._public is None:
+            self._public = self.facts(ANONYMOUS)
+        return self._public
 
     def grant(self, identity: Identity, facts: Facts) -> Ground:
         """Step 6."""
         ground = judge_grants(self.snapshot.grants, facts)
-        if ground.reason is Reason.NOT_GRANTED and identity.method is not Method.NONE:
-            ground = judge_grants(self.snapshot.grants, self.facts(ANONYMOUS))
-            # A deny of `anonymous` is nobody else's: it only means that nothing is public here.
-            return replace(ground, reason=Reason.PUBLIC) if ground.allows else _NOT_GRANTED
-        public = ground.allows and identity.method is Method.NONE
-        return replace(ground, reason=Reason.PUBLIC) if public else ground
+        if identity.method is _NONE:
+            return replace(ground, reason=Reason.PUBLIC) if ground.allows else ground
+        if ground.allows:
+            return ground
+        public = judge_grants(self.snapshot.grants, self.public())
+        # A deny of `anonymous` is nobody else's: it only means that nothing is public here.
+        opens = public.allows and ground.reason is Reason.NOT_GRANTED
+        return replace(public, reason=Reason.PUBLIC) if opens else ground
 
     def _refuse(self, identity: Identity, facts: Facts, ground: Ground) -> tuple[Outcome, Ground]:
         """Step 7. INVARIANT: hidden and absent resources take the same way out."""
         snapshot = self.snapshot
-        if identity.method is Method.NONE and snapshot.credentialing.configured:
+        if identity.method is _NONE and snapshot.credentialing.configured:
             why = identity.refused or Rejected(Reason.CREDENTIALS_MISSING)
             return why.outcome, replace(ground, reason=why.reason, detail=why.detail)
         if ground.reason is Reason.STEP_UP_REQUIRED:
             return Outcome.UNAUTHENTICATED, ground
         # Both are found out whether they matter or not: the same work, the same time.
-        covered, revealed = (
-            snapshot.covered(facts),
-            bool(snapshot.hidden) and self._revealed(identity),
-        )
+        covered = snapshot.covered(facts)
+        revealed = bool(snapshot.hidden) and self._revealed(identity)
         if snapshot.concealed(self.query) and not revealed:
             return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED)
         if not covered:
@@ -147,14 +150,10 @@ class Question(Struct, frozen=True):
 
     def _revealed(self, identity: Identity) -> bool:
         """Whether the subject may do the revealing action, so that there is nothing to hide."""
-        reveal = Action(self.snapshot.concealment.reveal_action)
-        other = replace(self, query=replace(self.query, action=reveal))
+        reveal = self.snapshot.revealing
+        if reveal == self.query.action:
+            return False  # it was refused
+        other = Question(replace(self.query, action=reveal), self.snapshot, self.now)
         facts = other.facts(identity)
-        guards = (*self.snapshot.early_guards, *self.snapshot.late_guards)
-        return first_refusal(guards, facts) is None and other.grant(identity, facts).allows
-
-    def _verdict(self, outcome: Outcome, ground: Ground, known: Known = (None, ())) -> Verdict:
-        return ground.verdict(outcome, *known, self.snapshot.revision)
-
-
-_NOT_GRANTED = Ground(Reason.NOT_GRANTED)
+        refusal, granted = first_refusal(self.snapshot.guards, facts), other.grant(identity, facts)
+        return refusal is None and granted.allows

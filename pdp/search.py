@@ -175,8 +175,7 @@ class _Search:
 
     def _candidates(self, after: str | None) -> Iterator[Step]:
         world, part, facts = self.snapshot.world, self.part, self._facts()
-        guards = (*self.snapshot.early_guards, *self.snapshot.late_guards)
-        sure = [guard for guard in guards if part.source not in guard.depends]
+        sure = [guard for guard in self.snapshot.guards if part.source not in guard.depends]
         if first_refusal(sure, facts[0]):
             return iter(())
         everybody = part.source is Source.SUBJECT and self._public()

@@ -9,12 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import support
 from support import Running, token
 
+from pdp.policy.index.branch import Branch
 from pdp.policy.index.build import Index, Indexes
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.sources import MAX_FILE_BYTES, read_file, read_policy
@@ -33,13 +34,16 @@ def fail(*_: object) -> Any:
     raise ZeroDivisionError("the secret of a bug")
 
 
-class BrokenIndex(Index):
+class BrokenBranch:
     first = fail
+    levels = positions = literals = ()  # for those who ask how much it has to look at
+    lenient, root, rest = False, (), (None,)
 
 
 def broken_index(snapshot: Snapshot, name: str) -> Snapshot:
     """A snapshot one of whose layers has a bug in its index."""
-    broken = Indexes(BrokenIndex(), BrokenIndex(), BrokenIndex())
+    index = Index((cast(Branch, BrokenBranch()),))
+    broken = Indexes(index, index, index)
 
     def spoil(layers: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(

@@ -1,15 +1,15 @@
 """Which rows of a policy its cases exercise, found out by watching the pipeline judge them.
 
-A rule is exercised when it matched in some case, in a layer that was asked; a deny row also when
-its match was unknown, as that denies. It need not have decided. A role row is exercised when it
-lies on the shortest way to a role that a matching rule asked for.
+A rule is exercised when it matched in some case, in a layer that was asked before the answer was
+clear; a deny row also when its match was unknown, as that denies. It need not have decided. A role
+row is exercised when it lies on the shortest way to a role that a matching rule asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from pdp.cli.case_file import Case
@@ -27,7 +27,7 @@ Place = tuple[str, int]  # file and line
 _Asked = tuple[
     str, str, str, bool
 ]  # role definition, member, domain, and whether roles are asserted
-_Seen = list[tuple[Layer, Frame]]
+_Seen = list[tuple[Layer, Frame, Decision]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,20 @@ def measure(rows: Iterable[FileRow], cases: Iterable[Case], loaded: Loaded, now:
 def _exercised(case: Case, loaded: Loaded, now: float) -> Iterator[Place]:
     seen: _Seen = []
     judge(case, replace(loaded, snapshot=_watched(loaded.snapshot, seen)), now)
-    for layer, frame in seen:
+    for layer, frame in _asked(seen):
         if _matters(frame, seen[0][1], loaded.snapshot):
             for row in layer.rows:
                 yield from _touched(layer, row, frame)
+
+
+def _asked(seen: _Seen) -> Iterator[tuple[Layer, Frame]]:
+    """What was asked before the answer was clear; the rest was only lest the time tell it."""
+    for _, judged in groupby(seen, key=lambda one: one[1].facts.action.id):
+        for layer, frame, decision in judged:
+            yield layer, frame
+            wanted = (Decision.ALLOW,) if layer.kind == "guard" else (Decision.ALLOW, Decision.NONE)
+            if decision not in wanted:
+                break
 
 
 def _watched(snapshot: Snapshot, seen: _Seen) -> Snapshot:
@@ -84,10 +94,9 @@ class _Watched(Layer):
     seen: _Seen
 
     def judge(self, facts: Facts) -> Ruling:
-        frame = self.frame(facts)
-        if not self.seen or self.seen[-1][1] is not frame:
-            self.seen.append((self, frame))
-        return Layer.judge(self, facts)
+        ruling = Layer.judge(self, facts)
+        self.seen.append((self, self.frame(facts), ruling.decision))
+        return ruling
 
 
 def _matters(frame: Frame, first: Frame, snapshot: Snapshot) -> bool:

@@ -86,6 +86,7 @@ def _assemble(
 ) -> Layer:
     effect = text.effect or EFFECTS[SUBJECT_PRIORITY]
     rows, file, graphs = _rows(text, effect), text.policy.file, _graphs(text)
+    grant = text.settings.kind == "grant"
     if not rows and not context.columns:
         # A matcher that names no field of the policy needs no rows: it is judged once.
         file = text.model.file
@@ -100,7 +101,7 @@ def _assemble(
         clause=clause,
         templates=tuple(uncertain(text, templates)),
         rows=rows,
-        indexes=build_indexes(clause, effect, rows, graphs, coverage=text.settings.kind == "grant"),
+        indexes=build_indexes(clause, effect, rows, graphs, coverage=grant, even=text.even),
         graphs=graphs,
         subject_roles=_subject_roles(text, templates, context.calls),
         role_names=_role_names(context.calls, graphs),
@@ -196,7 +197,9 @@ def _subject_roles(
         named = call.member in templates or call.asserts  # by a token, or as r.subject.id
         if call.name in text.roles and call.of_subject and named:
             member, domain = templates.get(call.member or ""), templates.get(call.domain or "")
-            found[SubjectRoles(call.name, member, domain, call.asserts)] = None
+            itself = member is not None and member.path == "subject.id"
+            place = SubjectRoles(call.name, None if itself else member, domain, call.asserts)
+            found[place] = None
     return tuple(found)
 
 

@@ -106,7 +106,7 @@ def role_paths(layers: Iterable[Layer], facts: Facts) -> tuple[RolePath, ...]:
 
 def _paths(layer: Layer, frame: Frame, place: SubjectRoles) -> Iterator[RolePath]:
     graph = layer.graphs[place.definition]
-    member, domain = member_of(frame, place), domain_of(frame, place)
+    member, domain = member_of(frame.facts, place), domain_of(frame.facts, place, graph)
     if not isinstance(member, str) or domain is UNFILLED:
         return
     domain = str(domain)  # as a matcher compares it

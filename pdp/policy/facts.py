@@ -21,6 +21,7 @@ class Everywhere(Enum):
 
 Domain = str | Everywhere | None
 EVERY_DOMAIN: Final = Everywhere.DOMAIN
+_NONE: Final = Method.NONE
 Entities = Mapping[tuple[str, str], Properties]
 
 
@@ -122,45 +123,44 @@ def gather(
     Precedence of properties: token claims, `entities`, the request; where the asker vouches,
     the request comes before `entities`, and only then has it properties of the subject.
     """
-    vouched, subject = query.vouched, query.subject
-    own = NO_PROPERTIES
-    if vouched and subject is not None and identity.method is not Method.NONE:
-        own = subject.properties
-    given = query.context.get("time") if vouched else None
-    what = query.resource
+    action, what = query.action, query.resource
+    own, moment = NO_PROPERTIES, None
+    if query.vouched:
+        given = query.context.get("time")
+        moment = given if isinstance(given, Instant) else None
+        if query.subject is not None and identity.method is not _NONE:
+            own = query.subject.properties
+    subject = Known(identity.type, identity.id, (identity.claims, own))
+    resource = Known(what.type, what.id, (what.properties,))
+    if entities:
+        subject = _listed(subject, entities, vouched=query.vouched)
+        resource = _listed(resource, entities, vouched=query.vouched)
     return Facts(
-        _known(identity.type, identity.id, own, entities, vouched, identity.claims),
-        _known(what.type, what.id, what.properties, entities, vouched),
-        Known("", query.action.name, (query.action.properties,)),
+        subject,
+        resource,
+        Known("", action.name, (action.properties,)),
         query.context,
-        _asserted(identity, authenticated_role),
+        _asserted(identity, authenticated_role) if identity.roles or authenticated_role else (),
         now,
-        given if isinstance(given, Instant) else None,
+        moment,
     )
 
 
 NOBODY: Final = Facts(Known("", ""), Known("", ""), Known("", ""), {}, (), 0.0)
 
 
-def _known(
-    type_: str,
-    id_: str,
-    properties: Properties,
-    entities: Entities,
-    vouched: bool,
-    claims: Properties = NO_PROPERTIES,
-) -> Known:
-    stored = entities.get((type_, id_), NO_PROPERTIES) if entities else NO_PROPERTIES
-    if not stored and not claims:  # as it mostly is
-        return Known(type_, id_, (properties,))
-    order = (properties, stored) if vouched else (stored, properties)
-    return Known(type_, id_, (claims, *order))
+def _listed(known: Known, entities: Entities, *, vouched: bool) -> Known:
+    """The same with what `entities` say of it, before the request or behind it."""
+    stored = entities.get((known.type, known.id))
+    if not stored:
+        return known
+    *claims, given = known.sources
+    order = (given, stored) if vouched else (stored, given)
+    return Known(known.type, known.id, (*claims, *order))
 
 
 def _asserted(identity: Identity, authenticated_role: str | None) -> tuple[tuple[str, Domain], ...]:
-    if not identity.roles and not authenticated_role:
-        return ()
     roles: list[tuple[str, Domain]] = [(r, identity.domain or None) for r in identity.roles]
-    if authenticated_role and identity.method is not Method.NONE:
+    if authenticated_role and identity.method is not _NONE:
         roles.append((authenticated_role, EVERY_DOMAIN))
     return tuple(roles)

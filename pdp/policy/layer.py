@@ -13,7 +13,7 @@ from pdp.policy.effect import Decision, Effect
 from pdp.policy.facts import Facts, Source
 from pdp.policy.index.build import Indexes
 from pdp.policy.matcher.compile import Clause
-from pdp.policy.matcher.terms import Frame
+from pdp.policy.matcher.terms import Frame, asserted_in
 from pdp.policy.roles import RoleGraph
 from pdp.policy.rows import PolicyRow
 from pdp.policy.template import UNFILLED, Template
@@ -45,6 +45,8 @@ class SubjectRoles:
 
 
 SILENCE: Final = Ruling(Decision.NONE)
+_ALLOW: Final = Decision.ALLOW
+_DENY: Final = Decision.DENY
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,10 @@ class Layer:
         """
         kept = facts.kept.get(self.name)
         if kept is None:
-            tokens = [template.render(facts) for template in self.templates]
-            kept = facts.kept[self.name] = tokens, self.graphs, {}, {}
-        return Frame(facts, *kept)
+            tokens = [t.render(facts) for t in self.templates] if self.templates else ()
+            kept = facts.kept[self.name] = tokens, {}, {}
+        tokens, closures, found = kept
+        return Frame(facts, tokens, self.graphs, closures, found)
 
     def judge(self, facts: Facts) -> Ruling:
         """The decision of the effect over the rows that match.
@@ -89,53 +92,65 @@ class Layer:
         INVARIANT: a row whose match is unknown denies if it is a deny row, and is passed over
         if it is an allow row.
         """
-        frame, indexes, effect, rows = self.frame(facts), self.indexes, self.effect, self.rows
+        frame, indexes, rows = self.frame(facts), self.indexes, self.rows
         denied = end = len(rows)
-        if indexes.denies.branches:
-            denied = indexes.denies.first(frame, end)
-        if denied == end or effect.ordered:
-            allowed = indexes.allows.first(frame, denied)
-            if allowed < denied:
-                return Ruling(Decision.ALLOW, Rule(self.file, rows[allowed].line))
+        for branch in indexes.denies.branches:
+            denied = branch.first(frame, denied)
+        if indexes.even or denied == end or self.effect.ordered:
+            allowed = denied
+            for branch in indexes.allows.branches:
+                allowed = branch.first(frame, allowed)
+            if allowed < denied and (denied == end or self.effect.ordered):
+                return Ruling(_ALLOW, Rule(self.file, rows[allowed].line))
         if denied < end:
             row = rows[denied]
-            return Ruling(Decision.DENY, Rule(self.file, row.line), row.values)
-        return SILENCE if effect.needs_allow else Ruling(effect.otherwise)
+            return Ruling(_DENY, Rule(self.file, row.line), row.values)
+        return SILENCE if self.effect.needs_allow else Ruling(self.effect.otherwise)
 
     def covers(self, facts: Facts) -> bool:
         """Whether some row speaks of this resource, for whatever subject and action."""
         end = len(self.rows)
         return self.indexes.covers.first(self.frame(facts), end) < end
 
-    def roles(self, facts: Facts) -> set[str]:
-        """Every role that the subject holds here, inherited ones included."""
-        frame, held = self.frame(facts), set[str]()
-        for place in self.subject_roles:
-            member, domain = member_of(frame, place), domain_of(frame, place)
-            if member is not UNFILLED and domain is not UNFILLED:
-                reached = frame.reach(place.definition, member, str(domain), place.asserts)
-                held |= reached.keys() - {member}
-        return held
+    def roles(self, facts: Facts) -> tuple[str, ...]:
+        """Every role that the subject holds here, inherited ones included, sorted."""
+        places = self.subject_roles
+        if len(places) == 1:
+            return self._held(facts, places[0])
+        return tuple(sorted({role for place in places for role in self._held(facts, place)}))
+
+    def _held(self, facts: Facts, place: SubjectRoles) -> tuple[str, ...]:
+        graph = self.graphs[place.definition]
+        member = facts.subject.id if place.member is None else member_of(facts, place)
+        domain = domain_of(facts, place, graph) if graph.has_domain else ""
+        if member is UNFILLED or domain is UNFILLED:
+            return ()
+        asserts, domain = place.asserts and facts.asserted, str(domain)
+        return graph.roles(member, domain, asserted_in(facts, graph, domain) if asserts else ())
+
+    @property
+    def aliases(self) -> list[Template]:
+        """By what else than its id the subject is called where this layer looks for its roles."""
+        return [place.member for place in self.subject_roles if place.member is not None]
 
     def subject_names(self, facts: Facts) -> set[str]:
-        """What the subject is called where this layer looks for its roles."""
-        frame = self.frame(facts)
-        names = (member_of(frame, place) for place in self.subject_roles)
+        """What it is called by them."""
+        names = (_nameable(alias.render(facts)) for alias in self.aliases)
         return {name for name in names if isinstance(name, str)}
 
 
-def member_of(frame: Frame, place: SubjectRoles) -> Any:
+def member_of(facts: Facts, place: SubjectRoles) -> Any:
     """What the subject is called there, or UNFILLED."""
     if place.member is None:
-        return frame.facts.subject.id
-    return _nameable(place.member.render(frame.facts))
+        return facts.subject.id
+    return _nameable(place.member.render(facts))
 
 
-def domain_of(frame: Frame, place: SubjectRoles) -> Any:
+def domain_of(facts: Facts, place: SubjectRoles, graph: RoleGraph) -> Any:
     """In which domain its roles are looked for there: "" without domains, or UNFILLED."""
-    if not frame.graphs[place.definition].has_domain:
+    if not graph.has_domain:
         return ""
-    return UNFILLED if place.domain is None else _nameable(place.domain.render(frame.facts))
+    return UNFILLED if place.domain is None else _nameable(place.domain.render(facts))
 
 
 def _nameable(value: Any) -> Any:

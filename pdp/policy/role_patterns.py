@@ -10,7 +10,7 @@ those who match a pattern what the pattern's own text matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pdp.policy.matcher.regex import Match
@@ -70,6 +70,10 @@ class PatternGraph(RoleGraph):
             known = self._walk(*key)
             self.closures.keep(key, known)
         return known
+
+    def roles(self, name: str, domain: str, asserted: Sequence[str] = ()) -> tuple[str, ...]:
+        """As of any graph, from what `reach` lists."""
+        return tuple(sorted(role for role in self.reach(name, domain, asserted) if role != name))
 
     def line(self, domain: str, member: str, role: str) -> int | None:
         """The line of a row that gives `member` this role there, rows that name both first."""

@@ -67,6 +67,7 @@ class RoleGraph:
     links: Mapping[str, Links]
     lines: Mapping[str, Lines]
     closures: Closures = field(default_factory=Closures)
+    inherited: Closures = field(default_factory=Closures)  # by the roles that rows give
 
     @property
     def listed(self) -> bool:
@@ -97,6 +98,24 @@ class RoleGraph:
         if len(found) > COSTLY:
             self.closures.keep((name, domain, given), found)
         return found
+
+    def roles(self, name: str, domain: str, asserted: Sequence[str] = ()) -> tuple[str, ...]:
+        """The roles that `reach` finds, without `name` itself, sorted.
+
+        They are found once for all to whom rows give the same roles.
+        """
+        here = self.links.get(domain, _NO_LINKS)
+        level = (*here.get(name, ()), *asserted)
+        if not level:
+            return ()
+        key = "", domain, level
+        found = self.inherited.kept.get(key)
+        if found is None:
+            found = dict.fromkeys(level, "")
+            _climb(here, level, found)
+            found = dict.fromkeys(sorted(found), "")
+            self.inherited.keep(key, found)
+        return tuple([role for role in found if role != name] if name in found else found)
 
     def path(self, name: str, role: str, domain: str, asserted: Iterable[str] = ()) -> list[str]:
         """The shortest chain from `name` to `role`, both included; empty if there is none."""

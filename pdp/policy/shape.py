@@ -18,7 +18,8 @@ class LayerText:
     """One layer as text: its settings, its model, its rows, and what the model defines.
 
     `tokens` are the request's, `columns` the policy's, in order; `roles` maps a role definition
-    to its number of places; `arity` maps every policy type to its number of fields.
+    to its number of places; `arity` maps every policy type to its number of fields. `even` tells
+    that work must not tell whether a rule speaks of a resource.
     """
 
     settings: LayerSettings
@@ -28,6 +29,7 @@ class LayerText:
     columns: tuple[str, ...]
     roles: Mapping[str, int]
     arity: Mapping[str, int]
+    even: bool = False
 
     def definition(self, letter: str) -> Definition | None:
         """The definition that this layer's section uses for `r`, `p`, `e` or `m`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pdp.errors import Problem, Severity
@@ -13,6 +13,7 @@ from pdp.model import (
     ANONYMOUS_ID,
     INVALID,
     NO_PROPERTIES,
+    Action,
     Identity,
     Method,
     Query,
@@ -27,6 +28,7 @@ from pdp.policy.entities import read_entities
 from pdp.policy.facts import Entities, Facts, Source, gather
 from pdp.policy.layer import Layer
 from pdp.policy.matcher.functions import Match, compile_key_match2
+from pdp.policy.roles import RoleGraph
 from pdp.policy.search.known import World
 from pdp.policy.settings import (
     ConcealmentSettings,
@@ -39,6 +41,7 @@ from pdp.policy.text import decode_text, read_model, read_policy
 
 Files = Mapping[str, bytes]
 
+_NONE: Final = Method.NONE
 _STEP_UP: Final = Reason.STEP_UP_REQUIRED
 
 
@@ -66,9 +69,12 @@ class Snapshot:
     grants: tuple[Layer, ...]
     step_ups: tuple[Layer, ...]  # guards that want a stronger login, of whom all else allows
     role_layers: tuple[Layer, ...]  # of all of them, those that ask for roles of the subject
+    alias_layers: tuple[Layer, ...]  # of those, where it may go by another name than its id
+    role_patterns: tuple[RoleGraph, ...]  # roles that are patterns, of which `reserved` has none
     entities: Entities
     concealment: ConcealmentSettings
     hidden: tuple[Match, ...]
+    revealing: Action  # who may do it has nothing hidden from them
     credentialing: Credentialing
     reserved: frozenset[str]
     world: World  # what searches go by
@@ -78,34 +84,40 @@ class Snapshot:
         """All layers, guards first."""
         return (*self.early_guards, *self.late_guards, *self.grants, *self.step_ups)
 
+    @property
+    def guards(self) -> tuple[Layer, ...]:
+        """All guards but those that only want a stronger login."""
+        return (*self.early_guards, *self.late_guards)
+
     def facts(self, query: Query, identity: Identity, now: float) -> Facts:
         """What is known when `identity` asks `query` at `now`, in Unix seconds."""
-        role = self.credentialing.authenticated_role
-        return gather(query, identity, self.entities, now, role)
+        return gather(query, identity, self.entities, now, self.credentialing.authenticated_role)
 
     def concealed(self, query: Query) -> bool:
         """Whether a refusal must not reveal that the resource exists."""
-        return any(match(query.resource.id) for match in self.hidden)
+        return True in [match(query.resource.id) for match in self.hidden]
 
     def covered(self, facts: Facts) -> bool:
         """Whether some grant rule speaks of the resource, for whatever subject and action."""
-        return any(layer.covers(facts) for layer in self.grants)
+        return True in [layer.covers(facts) for layer in self.grants]
 
     def roles(self, facts: Facts) -> tuple[str, ...]:
         """All roles that the subject holds in any layer, sorted."""
+        layers = self.role_layers
+        if len(layers) == 1 and not facts.asserted:
+            return layers[0].roles(facts)
         held = {role for role, domain in facts.asserted if not isinstance(domain, str)}
-        for layer in self.role_layers:
-            held |= layer.roles(facts)
-        return tuple(sorted(held)) if held else ()
+        return tuple(sorted(held.union(*(layer.roles(facts) for layer in layers))))
 
     def refuses(self, query: Query, identity: Identity, facts: Facts) -> Rejected | None:
         """Why nobody may go by this identity, however good its credential; None if one may.
 
         Only an asker that may vouch for subjects can mean a role by a subject's name.
         """
-        if identity.method is Method.NONE:
+        if identity.method is _NONE:
             return None
-        if self.entities.get((identity.type, identity.id), NO_PROPERTIES).get("disabled", False):
+        entities = self.entities
+        if entities and entities.get((identity.type, identity.id), NO_PROPERTIES).get("disabled"):
             return rejected(identity, Reason.ACCOUNT_DISABLED)
         if not query.vouched and self.names_a_role(identity, facts):
             return rejected(identity, INVALID[identity.method])
@@ -113,14 +125,17 @@ class Snapshot:
 
     def names_a_role(self, identity: Identity, facts: Facts) -> bool:
         """Whether an authenticated id could be taken for a role, or for `anonymous`."""
-        names = {identity.id}.union(*(layer.subject_names(facts) for layer in self.role_layers))
-        prefixes = self.credentialing.role_prefixes
-        patterns = [graph for layer in self.role_layers for graph in layer.role_patterns]
-        return (
-            not self.reserved.isdisjoint(names)
-            or any(name.startswith(prefixes) for name in names)
-            or any(graph.matches_role(name) for graph in patterns for name in names)
-        )
+        names = {identity.id}
+        for layer in self.alias_layers:
+            names |= layer.subject_names(facts)
+        reserved, prefixes = self.reserved, self.credentialing.role_prefixes
+        for name in names:
+            if name in reserved or name.startswith(prefixes):
+                return True
+            for graph in self.role_patterns:
+                if graph.matches_role(name):
+                    return True
+        return False
 
 
 def build_snapshot(
@@ -129,8 +144,9 @@ def build_snapshot(
     """The snapshot of a policy directory's files; None if any problem is an error."""
     problems = check_settings(settings, settings_file)
     layers: list[Layer] = []
+    hides = bool(settings.concealment.resources)
     for layer_settings in settings.layers:
-        layer, found = _read_layer(files, layer_settings, settings_file)
+        layer, found = _read_layer(files, layer_settings, settings_file, even=hides)
         problems += found
         layers += [layer] if layer else []
     entities, found = read_entities(files[ENTITIES]) if ENTITIES in files else ({}, [])
@@ -143,6 +159,7 @@ def build_snapshot(
     # Those that ask for no resource come first: one that has to wait must not hide their refusal.
     guards.sort(key=lambda guard: Source.RESOURCE in guard.depends)
     reserved = _reserved(layers, credentialing)
+    role_layers = tuple(layer for layer in layers if layer.subject_roles)
     snapshot = Snapshot(
         revision=revision(files),
         early_guards=tuple(g for g in guards if Source.SUBJECT not in g.depends),
@@ -151,9 +168,12 @@ def build_snapshot(
         ),
         step_ups=tuple(g for g in guards if g.reason is _STEP_UP),
         grants=tuple(layer for layer in layers if layer.kind == "grant"),
-        role_layers=tuple(layer for layer in layers if layer.subject_roles),
+        role_layers=role_layers,
+        alias_layers=tuple(layer for layer in role_layers if layer.aliases),
+        role_patterns=tuple(graph for layer in role_layers for graph in layer.role_patterns),
         entities=entities,
         concealment=settings.concealment,
+        revealing=Action(settings.concealment.reveal_action),
         hidden=tuple(compile_key_match2(p) for p in settings.concealment.resources),
         credentialing=credentialing,
         reserved=reserved,
@@ -178,12 +198,12 @@ def check_deeply(files: Files, layers: Iterable[LayerSettings]) -> list[Problem]
 
 
 def _read_layer(
-    files: Files, settings: LayerSettings, settings_file: str
+    files: Files, settings: LayerSettings, settings_file: str, *, even: bool
 ) -> tuple[Layer | None, list[Problem]]:
     text, problems = _read_text(files, settings)
     if text is None:
         return None, problems
-    built = build_layer(text, settings_file)
+    built = build_layer(replace(text, even=even), settings_file)
     held = [text]
     del text
     take_apart(held)  # or a million rows would go in one go, and nothing else could run meanwhile

@@ -40,7 +40,8 @@ async def test_who_has_gone_is_not_searched_for(
     caplog.set_level(logging.INFO, "pdp.search")
     body = json.dumps(SEARCH).encode()
     head = (
-        "POST /access/v1/search/subject HTTP/1.1\r\nHost: pdp\r\nContent-Type: application/json\r\n"
+        "POST /access/v1/search/subject HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: application/json\r\n"
     )
     data = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     async with support.pdp(tmp_path) as running:

@@ -20,8 +20,7 @@ from pdp.policy.layer import Layer
 from pdp.policy.snapshot import Snapshot
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-# What a layer does for a question; `covers` is asked of one grant after the other until one does.
-JUDGEMENTS = ("judge", "roles", "subject_names")
+JUDGEMENTS = ("judge", "covers", "roles", "subject_names")  # what a layer does for a question
 TIERS = ("early_guards", "late_guards", "grants", "step_ups")
 
 
@@ -77,12 +76,13 @@ HIDDEN, ABSENT = ("/admin", "/admin/users", "/admin/ghost"), ("/ghost", "/a/b/c"
 FORBIDDEN = "/budget"
 
 
+@pytest.mark.parametrize("ip", ["203.0.113.9", "192.0.2.66"], ids=["", "a guard refuses /admin"])
 @pytest.mark.parametrize("action", ["GET", "DELETE", "PATCH"])
 async def test_hidden_absent_and_forbidden_are_judged_by_the_same_layers(
-    server: Running, action: str
+    server: Running, action: str, ip: str
 ) -> None:
     expected = dict.fromkeys((*HIDDEN, *ABSENT), 404) | {FORBIDDEN: 403}
-    found = {path: await work(server, path, action, "203.0.113.9") for path in expected}
+    found = {path: await work(server, path, action, ip) for path in expected}
     assert {path: status for path, (status, _) in found.items()} == expected
     works = [seen for _, seen in found.values()]
     assert all(seen == works[0] for seen in works), found

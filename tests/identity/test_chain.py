@@ -124,7 +124,13 @@ async def test_a_credential_that_is_not_good_is_refused(
 
 
 async def test_credentials_are_in_no_repr() -> None:
-    assert GOOD not in repr(Credentials(token=GOOD, authorization=f"Bearer {GOOD}"))
+    presented = Credentials(token=GOOD, authorization=GOOD, api_key=GOOD, cookie=GOOD)
+    known = Identity("alice", claims={"secret": GOOD}, kid="k")
+    for value in (presented, known):
+        assert GOOD not in repr(value)
+        assert GOOD not in repr(value.__rich_repr__())
+    assert "id='alice'" in repr(known)
+    assert "kid='k'" in repr(known)
 
 
 async def test_missing_keys_are_no_refusal() -> None:

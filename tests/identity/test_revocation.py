@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from minting import ISSUER, NOW, CountingKeys, claims, default_ring, settings, sign
+from msgspec.structs import replace
 
 from pdp.identity.chain import Authenticator, Means
 from pdp.identity.lines import MOST_PROBLEMS

@@ -89,7 +89,7 @@ class Attacked:
     def decide(self, body: bytes) -> Said:
         """The answer to a question to the JSON API."""
         length = str(len(body)).encode()
-        head = b"POST /v1/decision HTTP/1.1\r\nHost: pdp\r\nContent-Length: " + length
+        head = b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + length
         return self.ask(head, body=body)
 
     def check_silence(self, said: Said, *credentials: bytes) -> None:

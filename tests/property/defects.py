@@ -118,15 +118,8 @@ DEFECTS = (
     Defect(
         "unknown as true in a conjunction",
         "matcher/terms.py",
-        '"""Kleene\'s conjunction."""\n\n    def truth(frame: Frame, row: Row) -> bool | None:\n'
-        "        result: bool | None = True\n        for side in sides:\n"
-        "            found = side(frame, row)\n            if found is False:\n"
-        "                return False\n            if found is None:\n"
-        "                result = None",
-        '"""Kleene\'s conjunction."""\n\n    def truth(frame: Frame, row: Row) -> bool | None:\n'
-        "        result: bool | None = True\n        for side in sides:\n"
-        "            found = side(frame, row)\n            if found is False:\n"
-        "                return False",
+        "if found is False or result is True:\n                result = found",
+        "if found is False:\n                result = found",
     ),
     Defect(
         "unknown as false in a negation",

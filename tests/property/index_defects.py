@@ -8,8 +8,8 @@ INDEX_DEFECTS = (
     Defect(
         "the first deny before an earlier allow",
         "layer.py",
-        "if denied == end or effect.ordered:",
-        "if denied == end:",
+        "if allowed < denied and (denied == end or self.effect.ordered):",
+        "if allowed < denied == end:",
     ),
     Defect(
         "the deny index forgotten",
@@ -21,9 +21,9 @@ INDEX_DEFECTS = (
     Defect("an unknown allow row taken", "index/build.py", "lenient=deny", "lenient=True"),
     Defect(
         "the first alternative instead of the first row",
-        "index/build.py",
-        "            end = branch.first(frame, end)\n",
-        "            if (found := branch.first(frame, end)) < end:\n                return found\n",
+        "layer.py",
+        "                allowed = branch.first(frame, allowed)\n",
+        "                allowed = branch.first(frame, denied) if allowed == denied else allowed\n",
     ),
     Defect(
         "an alternative forgotten",
@@ -59,8 +59,8 @@ INDEX_DEFECTS = (
     Defect(
         "the first child instead of the best",
         "index/branch.py",
-        "                    best = self._below(frame, child, depth, best)\n",
-        "                    return self._below(frame, child, depth, best)\n",
+        "                best = self._below(frame, child, depth, best)\n",
+        "                return self._below(frame, child, depth, best)\n",
     ),
     Defect(
         "a small leaf not verified",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pdp.policy.facts import Source
 from pdp.policy.index.probes import Probe
 from pdp.policy.matcher.normal import Literal
 from pdp.policy.matcher.terms import Frame, Truth, all_of
@@ -29,8 +30,9 @@ class Branch:
     have not made sure of, `whole` are all. A `lenient` branch is after rows that are not false,
     which unknown ones are not; others are after rows that are true. `turned` are the same with
     another level on top, for where the first cannot tell. A `thorough` branch looks at all that
-    are left, so that the time does not tell whether one matched. `literals` are all of it, the
-    first of them those of the levels: for those who want to know the plan.
+    are left, so that the time does not tell whether one matched. A branch with a `decoy` looks at
+    that row where none is left, so that the time does not tell whether one was. `literals` are all
+    of it, the first of them those of the levels: for those who want to know the plan.
     """
 
     rows: Rows
@@ -43,6 +45,7 @@ class Branch:
     lenient: bool
     thorough: bool
     literals: tuple[Literal, ...]
+    decoy: int | None = None
     turned: tuple[Branch, ...] = ()
 
     def first(self, frame: Frame, best: int) -> int:
@@ -60,11 +63,14 @@ class Branch:
             if selected is None:
                 return self._unsure(frame, node, depth, best)
             depth += 1
-            if len(selected) != 1:
-                for child in selected:
-                    best = self._below(frame, child, depth, best)
-                return best
-            node = selected[0]
+            if len(selected) == 1:
+                node = selected[0]
+                continue
+            if not selected and self.decoy is not None:
+                self._among(frame, self.decoy, self.rest[depth], self.decoy + 1)
+            for child in selected:
+                best = self._below(frame, child, depth, best)
+            return best
         return self._among(frame, node, self.rest[depth], best)
 
     def _unsure(self, frame: Frame, node: Any, depth: int, best: int) -> int:
@@ -105,10 +111,10 @@ def leaves(node: Any, depth: int = 0) -> Iterator[tuple[Sequence[int], int]]:
             yield (node,) if node.__class__ is int else node, depth
 
 
-def _all(literals: Sequence[Literal]) -> Truth | None:
-    """The conjunction of literals; None for none, which holds."""
+def _all(literals: Sequence[Literal], *, even: bool) -> Truth | None:
+    """The conjunction of literals; None for none, which holds. An `even` one always asks all."""
     truths = [literal.truth for literal in literals]
-    return (truths[0] if len(truths) == 1 else all_of(truths)) if truths else None
+    return (truths[0] if len(truths) == 1 else all_of(truths, even=even)) if truths else None
 
 
 def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
@@ -137,18 +143,22 @@ def branch_of(
     positions: Sequence[int],
     *,
     lenient: bool,
+    even: bool,
     verify: Truth | None = None,
 ) -> Branch:
     """The branch of `literals` over the rows at `positions`, with `probes` of some as levels.
 
-    With `verify` that is asked of every row that is left, instead of what is not yet sure.
+    With `verify` that is asked of every row that is left, instead of what is not yet sure. An
+    `even` one takes the same calls for a value that one row speaks of as for one of which none
+    does.
     """
-    branch = _branch(literals, probes, rows, positions, lenient, verify)
+    even = even and any(Source.RESOURCE in literal.depends for literal, _ in probes)
+    branch = _branch(literals, probes, rows, positions, lenient, even, verify)
     others = range(1, len(probes)) if lenient else ()
     turned = ([probes[i], *probes[:i], *probes[i + 1 :]] for i in others)
     return replace(
         branch,
-        turned=tuple(_branch(literals, p, rows, positions, lenient, verify) for p in turned),
+        turned=tuple(_branch(literals, p, rows, positions, lenient, even, verify) for p in turned),
     )
 
 
@@ -158,6 +168,7 @@ def _branch(
     rows: Rows,
     positions: Sequence[int],
     lenient: bool,
+    even: bool,
     verify: Truth | None,
 ) -> Branch:
     reading = [literal for literal in literals if literal.columns]
@@ -170,11 +181,12 @@ def _branch(
         levels=levels,
         root=grow(rows, positions, levels),
         rest=tuple(
-            verify or _all([literal for literal in reading if literal not in sure[:depth]])
+            verify or _all([o for o in reading if o not in sure[:depth]], even=even)
             for depth in range(len(levels) + 1)
         ),
-        whole=verify or _all(reading),
+        whole=verify or _all(reading, even=even),
         lenient=lenient,
         thorough=verify is not None,
         literals=tuple(dict.fromkeys([*sure, *literals])),
+        decoy=positions[0] if even else None,
     )

@@ -36,6 +36,7 @@ class Indexes:
     allows: Index
     denies: Index
     covers: Index
+    even: bool = False  # the work does not tell whether a rule speaks of a resource
 
 
 def build_indexes(
@@ -45,13 +46,18 @@ def build_indexes(
     graphs: Mapping[str, RoleGraph],
     *,
     coverage: bool,
+    even: bool = False,
 ) -> Indexes:
-    """The indexes of a layer's rows, which are in the order that the effect wants."""
-    builder = _Builder(clause, rows, Frame(NOBODY, (), graphs))
+    """The indexes of a layer's rows, which are in the order that the effect wants.
+
+    With `even` a resource of which one rule speaks takes the same calls as one of which none does.
+    """
+    builder = _Builder(clause, rows, Frame(NOBODY, (), graphs), even)
     return Indexes(
         allows=builder.index(Decision.ALLOW) if effect.heeds_allow else Index(),
         denies=builder.index(Decision.DENY) if effect.honours_deny else Index(),
         covers=builder.coverage() if coverage else Index(),
+        even=even,
     )
 
 
@@ -60,6 +66,7 @@ class _Builder:
     clause: Clause
     rows: Rows
     frame: Frame  # has the roles of the layer, and no request
+    even: bool
     texts: dict[int, dict[str, int]] = field(default_factory=dict)
     probes: dict[Literal, Probe | None] = field(default_factory=dict)
     tables: dict[tuple[str, int], Table | None] = field(default_factory=dict)
@@ -101,14 +108,11 @@ class _Builder:
         for literal in literals:
             if not literal.asks:
                 positions = self._settle(literal, positions, lenient=lenient)
-        asking = [literal for literal in literals if literal.asks]
-        return (
-            branch_of(
-                asking, self._levels(asking), self.rows, positions, lenient=lenient, verify=verify
-            )
-            if positions
-            else None
-        )
+        if not positions:
+            return None
+        asking, rows, even = [o for o in literals if o.asks], self.rows, self.even
+        made = {"lenient": lenient, "even": even}
+        return branch_of(asking, self._levels(asking), rows, positions, verify=verify, **made)
 
     def _settle(
         self, literal: Literal, positions: Sequence[int], *, lenient: bool

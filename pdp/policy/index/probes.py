@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol
 
 from pdp.policy.index.tables import Table
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
-from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf, Read
-from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame, Value
+from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf
+from pdp.policy.matcher.scope import Read
+from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame
 from pdp.policy.roles import RoleGraph
 
 Node = Mapping[str, Any]
 _FEW: Final = 3  # texts are tried one by one rather than looked up in a table
-_NO_ROW: Final = ()
 
 
 class Probe(Protocol):
@@ -99,7 +99,7 @@ class _OneOf:
 class _HasRole:
     column: int
     keys: int
-    held: Value
+    held: Read
     listed: bool  # roles that are patterns cannot be listed, only asked for
     most: int = 1  # for each role that is held
 
@@ -109,7 +109,7 @@ class _HasRole:
 
     def select(self, frame: Frame, node: Node) -> Sequence[Any] | None:
         try:
-            held: Collection[str] = self.held(frame, _NO_ROW)
+            held: Collection[str] = self.held(frame)
         except EVALUATION_ERRORS:
             return None
         if self.listed:
@@ -145,16 +145,17 @@ class _Matches:
                     return [child for text, child in node.items() if compiled(text)(value)]
                 texts = self.table.matching(value)  # once for each question
                 found = frame.found[self] = frozenset(texts) if len(texts) > _FEW else texts
-            return _common(node, found) if found else ()
         except EVALUATION_ERRORS:
             return None
+        if len(found) > 1:
+            return _common(node, found)
+        for text in found:
+            return (node[text],) if text in node else ()
+        return ()
 
 
 def _common(node: Node, texts: Collection[str]) -> list[Any]:
     """The children under `texts`; whichever is fewer is gone through."""
-    if len(texts) == 1:
-        (text,) = texts
-        return [node[text]] if text in node else []
     if len(texts) <= len(node):
         return [node[text] for text in texts if text in node]
     return [child for text, child in node.items() if text in texts]

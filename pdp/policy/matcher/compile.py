@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pdp.policy.facts import Source
 from pdp.policy.matcher import normal, terms
-from pdp.policy.matcher.lookups import columns_of, lookup_of, reads_request
+from pdp.policy.matcher.lookups import HasRole, Matches, columns_of, lookup_of, reads_request
 from pdp.policy.matcher.normal import Form, Literal
 from pdp.policy.matcher.rules import any_rule, eval_column, eval_columns
 from pdp.policy.matcher.scope import Scope
@@ -99,9 +99,9 @@ def _clause(context: Context, rules: Rules, node: ast.expr, mode: Mode, *, negat
 
 def _leaf(context: Context, node: ast.expr, mode: Mode, *, negated: bool) -> Clause:
     value, depends = compile_value(context, node)
-    truth = terms.guarded(value, mode)
-    truth = terms.negation(truth) if negated else truth
     lookup = None if negated or context.problems else lookup_of(context, node)
+    truth = lookup.truth if isinstance(lookup, HasRole | Matches) else terms.guarded(value, mode)
+    truth = terms.negation(truth) if negated else truth
     source = context.expression.source(node)
     return _single(
         Literal(

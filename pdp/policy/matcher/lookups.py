@@ -12,15 +12,12 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
 
 from pdp.policy.matcher.calls import held_roles, is_subject
-from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
-from pdp.policy.matcher.scope import Scope
-from pdp.policy.matcher.terms import Frame, Value
+from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, Match
+from pdp.policy.matcher.scope import Read, Scope, filled
+from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame, Row, Value
 from pdp.policy.matcher.values import Context, compile_value
-
-Read = Callable[[Frame], Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +42,14 @@ class HasRole:
 
     column: int
     definition: str
-    held: Value  # a mapping from each role
+    held: Read  # a mapping from each role
+
+    def truth(self, frame: Frame, row: Row) -> bool | None:
+        """The literal over one row: its value or unknown, in fewer calls than of any value."""
+        try:
+            return row[self.column] in self.held(frame)
+        except EVALUATION_ERRORS:
+            return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +59,14 @@ class Matches:
     column: int
     read: Read
     function: str
+    compiled: Callable[[str], Match]
+
+    def truth(self, frame: Frame, row: Row) -> bool | None:
+        """The same of this literal."""
+        try:
+            return self.compiled(row[self.column])(self.read(frame))
+        except EVALUATION_ERRORS:
+            return None
 
 
 Lookup = Equal | OneOf | HasRole | Matches
@@ -80,12 +92,15 @@ def lookup_of(context: Context, node: ast.expr) -> Lookup | None:
 
 def _call(context: Context, name: str, column: int, nodes: list[ast.expr]) -> Lookup | None:
     if name in PATTERN_FUNCTIONS:
-        return Matches(column, _read(context, nodes[0]), name)
+        return Matches(column, _read(context, nodes[0]), name, PATTERN_FUNCTIONS[name])
     if name not in context.scope.roles:
         return None
-    values = [_value(context, node) for node in nodes]
     asserted = is_subject(context.scope, nodes[0], compile_value(_anew(context), nodes[0])[1])
-    return HasRole(column, name, held_roles(name, values, asserted=asserted))
+    if len(nodes) == 1:
+        member = _read(context, nodes[0])
+        return HasRole(column, name, lambda f: f.reach(name, member(f), "", asserted))
+    held = held_roles(name, [_value(context, node) for node in nodes], asserted=asserted)
+    return HasRole(column, name, lambda frame: held(frame, ()))
 
 
 def columns_of(scope: Scope, node: ast.expr) -> frozenset[int]:
@@ -113,9 +128,10 @@ def _column(scope: Scope, node: ast.AST) -> int | None:
 def _read(context: Context, node: ast.expr) -> Read:
     """A value that no row has a part in; without a call of Python's where that can be had."""
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        path = context.scope.path(node.attr)
-        if path and node.value.id == context.scope.request:
-            return attrgetter(path)
+        scope, token = context.scope, node.attr
+        if node.value.id == scope.request and token in scope.tokens:
+            path = scope.path(token)
+            return attrgetter(path) if path else filled(scope.tokens[token][0])
     value = _value(context, node)
     return lambda frame: value(frame, ())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import attrgetter
@@ -10,9 +10,10 @@ from typing import Any
 
 from pdp.config import suggest
 from pdp.policy.facts import Source, Unknown, step_into
-from pdp.policy.matcher.terms import Frame, Row, Value
+from pdp.policy.matcher.terms import Frame, Value
 from pdp.policy.template import UNFILLED, Template, compile_reference, read_property
 
+Read = Callable[[Frame], Any]  # a value that no row has a part in
 ROLE_PLACES = (2, 3)
 
 
@@ -68,13 +69,14 @@ class Scope:
             get = attrgetter(known)
             return (lambda frame, _row: get(frame)), template.depends
         if not rest:
-            return _filled(index), template.depends
+            read = filled(index)
+            return (lambda frame, _row: read(frame)), template.depends
         if template.entity is not None:
-            read = read_property(template.entity, rest)
-            return (lambda frame, _row: read(frame.facts)), frozenset({template.entity})
+            of = read_property(template.entity, rest)
+            return (lambda frame, _row: of(frame.facts)), frozenset({template.entity})
         if template.depends == {Source.CONTEXT}:
-            filled = _filled(index)
-            return (lambda f, row: reduce(step_into, rest, filled(f, row))), template.depends
+            read = filled(index)
+            return (lambda frame, _row: reduce(step_into, rest, read(frame))), template.depends
         raise NameProblem(
             f"`{self.request}.{name}` is filled from several entities and has no attributes",
             f"write `{self.request}.subject.properties.NAME` or its like",
@@ -93,11 +95,13 @@ class Scope:
         return (lambda frame, _row: read(frame.facts)), frozenset({source})
 
 
-def _filled(index: int) -> Value:
-    def value(frame: Frame, _row: Row) -> Any:
+def filled(index: int) -> Read:
+    """The value of a token that a frame keeps; Unknown where nothing fills it."""
+
+    def read(frame: Frame) -> Any:
         found = frame.tokens[index]
         if found is UNFILLED:
             raise Unknown
         return found
 
-    return value
+    return read

@@ -46,10 +46,13 @@ class Frame(msgspec.Struct):
 
     def asserted_in(self, definition: str, domain: str) -> Sequence[str]:
         """The roles that the credential asserts in `domain` of a role definition."""
-        anywhere = not self.graphs[definition].has_domain
-        return [
-            r for r, of in self.facts.asserted if anywhere or of is EVERY_DOMAIN or of == domain
-        ]
+        return asserted_in(self.facts, self.graphs[definition], domain)
+
+
+def asserted_in(facts: Facts, graph: RoleGraph, domain: str) -> Sequence[str]:
+    """The roles that the credential asserts in `domain` of a role graph."""
+    anywhere = not graph.has_domain
+    return [r for r, of in facts.asserted if anywhere or of is EVERY_DOMAIN or of == domain]
 
 
 Row = Sequence[str]
@@ -124,17 +127,17 @@ RESULT: Final = Mode(any_true=False, any_false=False)
 OPERAND: Final = Mode(any_true=True, any_false=True)
 
 
-def all_of(sides: Sequence[Truth]) -> Truth:
-    """Kleene's conjunction."""
+def all_of(sides: Sequence[Truth], *, even: bool = False) -> Truth:
+    """Kleene's conjunction; with `even` all are asked: the time does not tell which fail."""
 
     def truth(frame: Frame, row: Row) -> bool | None:
         result: bool | None = True
         for side in sides:
             found = side(frame, row)
-            if found is False:
+            if found is False and not even:
                 return False
-            if found is None:
-                result = None
+            if found is False or result is True:
+                result = found
         return result
 
     return truth

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pdp import strict_json
@@ -81,6 +82,52 @@ def test_good_json_is_what_it_was(value: object) -> None:
     except UnicodeEncodeError:
         return
     assert strict_json.loads(data) == value
+
+
+class Pairs(list[tuple[str, Any]]):
+    """The members of an object, as they are spelt."""
+
+
+KEYS = st.sampled_from(("a", "b", "a:", ":", "é", "\\u0061", ""))
+SPELT = st.recursive(
+    st.integers() | st.booleans() | KEYS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.lists(st.tuples(KEYS, inner), max_size=3).map(Pairs)
+    ),
+)
+
+
+def spell(value: object, space: str) -> str:
+    if isinstance(value, Pairs):
+        members = [f'"{name}"{space}:{spell(member, space)}' for name, member in value]
+        return "{" + f",{space}".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + f"{space},".join(spell(item, space) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else json.dumps(value)
+
+
+def repeats(value: object) -> bool:
+    """Whether a name occurs twice in an object, however it is spelt."""
+    if isinstance(value, Pairs):
+        names = [name.replace("\\u0061", "a") for name, _ in value]
+        return len({*names}) < len(names) or any(repeats(member) for _, member in value)
+    return isinstance(value, list) and any(map(repeats, value))
+
+
+@given(SPELT, st.sampled_from(("", " ", "\n\t")))
+@example(Pairs([("a", ":"), ("a", "b")]), "")
+@example(Pairs([("a", 1), ("a", "\\u003a")]), "")
+@example([Pairs([("x", Pairs([("a", 1), ("\\u0061", 2)]))])], " ")
+def test_members_that_occur_twice_are_refused_wherever_they_stand(
+    value: object, space: str
+) -> None:
+    text = spell(value, space)
+    found: object
+    try:
+        found = strict_json.loads(text.encode())
+    except ValueError as error:
+        found = str(error)
+    assert found == ("a member occurs twice" if repeats(value) else json.loads(text))
 
 
 @given(st.binary())

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -42,11 +43,17 @@ class IdentityFields:
         identity = verdict.identity
         if identity is None or _anonymous(identity):
             return tuple((name, "") for name in self.names)
-        values = [field_text(identity.id), ",".join(map(field_text, verdict.roles))]
-        if self.claims:
-            claims = dict(identity.claims)
-            values += [_text(search(expression, claims)) for _, expression in self.claims]
+        subject, roles = field_text(identity.id), _joined(verdict.roles)
+        if not self.claims and len(subject) + len(roles) <= self.most:
+            return (self.subject, subject), (self.roles, roles)
+        claims = dict(identity.claims)
+        values = [subject, roles, *[_text(search(e, claims)) for _, e in self.claims]]
         return tuple(zip(self.names, _fitting(values, self.most), strict=True))
+
+
+@lru_cache(maxsize=256)  # of roles that somebody holds
+def _joined(roles: tuple[str, ...]) -> str:
+    return ",".join(map(field_text, roles))
 
 
 def _fitting(values: Sequence[str], most: int) -> Sequence[str]:

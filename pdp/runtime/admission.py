@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from pdp.model import ANONYMOUS, Credentials, Outcome, Query, Reason, Verdict
 from pdp.pipeline import Question, decide

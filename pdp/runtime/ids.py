@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import random
 import time
+from functools import lru_cache
+from typing import Final
+
+# By a random digit: its upper bits are the variant, its lower ones random.
+_VARIANT: Final = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
 
 
 def decision_id() -> str:
@@ -11,9 +16,12 @@ def decision_id() -> str:
 
     The rest are seeded by the system in every process, and by no means a secret.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    value = milliseconds << 80 | random.getrandbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    milliseconds, drawn = time.time_ns() // 1_000_000, f"{random.getrandbits(76):019x}"
+    variant = _VARIANT[drawn[3]]
+    return f"{_prefix(milliseconds)}{drawn[:3]}-{variant}{drawn[4:7]}-{drawn[7:]}"
+
+
+@lru_cache(maxsize=2)
+def _prefix(milliseconds: int) -> str:
+    """The time and the version."""
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7"

@@ -1,7 +1,8 @@
 """The decision log: a bounded queue of what was decided, and the thread that writes it down.
 
-The event loop only appends to the queue. Neither a full disk nor a slow reader delays a decision:
-records wait, then are dropped, or `fail_closed` makes faults of the decisions.
+The event loop makes usual lines at once, while all that they are made of is at hand, and leaves
+what takes longer to the thread. Neither a full disk nor a slow reader delays a decision: records
+wait, then are dropped, or `fail_closed` makes faults of the decisions.
 """
 
 from __future__ import annotations
@@ -18,27 +19,31 @@ import msgspec
 from pdp.errors import ConfigurationError, Problem
 from pdp.model import Outcome
 from pdp.runtime.journal_metrics import JournalMetrics
-from pdp.runtime.journal_record import Recorder, timestamp
+from pdp.runtime.journal_record import Recorder
 from pdp.runtime.journal_settings import OFF, DecisionLogSettings
-from pdp.runtime.journal_shapes import Dropped, Entry
+from pdp.runtime.journal_shapes import Dropped, Entry, timestamp
 from pdp.runtime.journal_sink import Sink
+from pdp.runtime.turns import ALONE, Turn
 
 log = logging.getLogger("pdp.journal")
 
-_BATCH: Final = 64  # records that are made in one go: the loop waits for its turn meanwhile
+_BATCH: Final = 128  # records that are made in one go: the loop waits for its turn meanwhile
 _GATHER_SECONDS: Final = 0.02  # before a batch that would be small: waking up costs more than it
 _RETRY_SECONDS: Final = 0.25
 _TELL_SECONDS: Final = 1.0
 
 
 def open_journal(
-    path: str, settings: DecisionLogSettings, metrics: JournalMetrics
+    path: str, settings: DecisionLogSettings, metrics: JournalMetrics, turn: Turn = ALONE
 ) -> Journal | None:
-    """The decision log at `path`, or None; ConfigurationError if it cannot be opened."""
+    """The decision log at `path`, or None; ConfigurationError if it cannot be opened.
+
+    Processes that write to one place take a `turn` each.
+    """
     if path == OFF:
         return None
     try:
-        return Journal(Sink(path), settings, metrics)
+        return Journal(Sink(path, turn), settings, metrics)
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
         message = f"`{path}` cannot be opened: {why}"
@@ -51,11 +56,12 @@ class Journal:
     """Records decisions, each once; only the event loop's thread calls it."""
 
     def __init__(self, sink: Sink, settings: DecisionLogSettings, metrics: JournalMetrics) -> None:
-        self._settings = settings
+        self._most, self._share = settings.queue, settings.sample_allows
+        self._fails_closed = settings.on_full == "fail_closed"
         self._metrics = metrics
         self._sink = sink
         self._recorder = Recorder(settings.mask, settings.sample_allows)
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[Entry | bytes] = deque()  # lines, where they were made at once
         self._drops = _Drops()
         self._wake = threading.Event()
         self._idle = self._reopen = False
@@ -67,23 +73,22 @@ class Journal:
     @property
     def refuses(self) -> bool:
         """Whether the next decision must be a fault, because it could not be recorded."""
-        full = len(self._queue) >= self._settings.queue
-        return full and self._settings.on_full == "fail_closed"
+        return self._fails_closed and len(self._queue) >= self._most
 
     def put(self, entry: Entry) -> None:
         """Have a decision recorded soon; one for which there is no room is counted.
 
         Of allows only a share may be recorded.
         """
-        share = self._settings.sample_allows
+        share = self._share
         if share < 1 and entry.verdict.outcome is Outcome.ALLOW and random.random() >= share:  # noqa: S311 - no secret
             self._metrics.left_out()
             return
-        if len(self._queue) >= self._settings.queue:
+        if len(self._queue) >= self._most:
             self._drops.add(entry.at)
             self._metrics.dropped()
             return
-        self._queue.append(entry)
+        self._queue.append(self._recorder.at_once(entry) or entry)
         if self._idle:
             self._wake.set()
 
@@ -136,7 +141,9 @@ class Journal:
             sink.reopen()
         if not sink.write((), self._patient):
             return
-        lines = [self._line(entry) for entry in self._batch()] + self._drops.take()
+        batch = self._batch()
+        lines = [item if isinstance(item, bytes) else self._line(item) for item in batch]
+        lines += self._drops.take()
         sink.write(lines, self._patient)
         self._metrics.written(sink.count())
         if not self._queue and self._until is None:
@@ -144,7 +151,7 @@ class Journal:
         if len(self._queue) < _BATCH and self._until is None and not self._reopen:
             time.sleep(_GATHER_SECONDS)
 
-    def _batch(self) -> list[Entry]:
+    def _batch(self) -> list[Entry | bytes]:
         queue = self._queue
         return [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
 

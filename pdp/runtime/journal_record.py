@@ -1,35 +1,22 @@
-"""The record of one decision, in the writer's thread, from what was kept of it."""
+"""The record of one decision: a usual one made at once, any other in the writer's thread."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
-from pdp.identity.session import session_of
-from pdp.model import (
-    ANONYMOUS,
-    RESOURCE_TYPE,
-    Credentials,
-    Entity,
-    Identity,
-    Method,
-    Outcome,
-    Query,
-    Verdict,
-)
+from pdp.model import ANONYMOUS, RESOURCE_TYPE, Entity, Identity, Outcome, Query, Verdict
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_names import Names, names_of
-from pdp.runtime.journal_shapes import Entry, Party, Record
+from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
+from pdp.runtime.journal_tokens import fingerprint
+from pdp.runtime.journal_usual import Read, Usual
 from pdp.runtime.journal_values import LONGEST_RESOURCE, Values, encode, resource_id
 
-_SHOWN: Final = 32  # hex digits of a fingerprint
-_SHORTEST_TOKEN: Final = 32  # what is shorter could be guessed from its digest
-_TOKENS: Final = frozenset({Method.BEARER, Method.SESSION})
 _MOST_SNAPSHOTS: Final = 4
+_NO_NAMES: Final = Names()
+_NOTHING: Final[Read] = ({}, {})
 
 
 class Recorder:
@@ -38,23 +25,40 @@ class Recorder:
     def __init__(self, mask: Iterable[str], sample_allows: float) -> None:
         self._masks = frozenset(mask)
         self._sampled = sample_allows if sample_allows < 1 else None
+        self._usual = Usual(self._sampled)
         self._names: dict[str, Names] = {}
+
+    def at_once(self, entry: Entry) -> bytes | None:
+        """The record, if that takes microseconds: of what is known to read no property."""
+        snapshot = entry.snapshot
+        if self._masks or snapshot is None or self._names.get(snapshot.revision) is not _NO_NAMES:
+            return None
+        try:
+            return self._usual.line(entry, _NOTHING)
+        except Exception:  # noqa: BLE001 - `line` finds out what can be said of it
+            return None
 
     def line(self, entry: Entry) -> bytes:
         """The record of a decision, ended by a line feed."""
-        return encode(self._record(entry))
+        try:
+            read = None if self._masks else self._unaltered(entry)
+            usual = None if read is None else self._usual.line(entry, read)
+        except (UnicodeEncodeError, OverflowError):  # `encode` makes such values whole
+            usual = None
+        return encode(self.record(entry)) if usual is None else usual
 
     def least(self, entry: Entry) -> bytes:
         """What can be said of a decision whose record could not be made."""
         return encode(Record(**_settled(entry), shortened=["record"]))
 
-    def _record(self, entry: Entry) -> Record:
+    def record(self, entry: Entry) -> Record:
+        """The same before it is encoded: each value is looked at closely."""
         verdict, values, asked = entry.verdict, Values(self._masks), entry.asking
         identity, query = verdict.identity, entry.query
         fields = _settled(entry)
         texts: list[tuple[str, str | None]] = [
             ("detail", verdict.detail),
-            ("token", _fingerprint(identity) or entry.presented),
+            ("token", fingerprint(identity) or entry.presented),
         ]
         if asked is not NOBODY:
             texts += (
@@ -87,22 +91,36 @@ class Recorder:
         named = query.subject
         if named is not None and (named.type, named.id) != (identity.type, identity.id):
             told["named"] = _party(named, values)
-        if entry.snapshot is None:
-            return told
-        names = self._names_of(entry.snapshot)
-        if names.subject or names.resource or names.action:
-            facts = entry.snapshot.facts(query, identity, entry.at)
-            told["attributes"] = values.attributes(facts, names)
-        if names.context or names.whole:
-            told["context"] = values.context(query.context, names)
+        told["attributes"], told["context"] = self._read(entry, query, values)
         return told
+
+    def _unaltered(self, entry: Entry) -> Read | None:
+        """What the policy reads, if all of it can be recorded as it is."""
+        if entry.query is None:
+            return None
+        values = Values(frozenset())
+        found = self._read(entry, entry.query, values)
+        return None if values.masked or values.shortened else found
+
+    def _read(self, entry: Entry, query: Query, values: Values) -> Read:
+        """The properties and the facts that the policy reads."""
+        names = _NO_NAMES if entry.snapshot is None else self._names_of(entry.snapshot)
+        if entry.snapshot is None or names is _NO_NAMES:
+            return _NOTHING
+        attributes: dict[str, Any] = {}
+        if names.subject or names.resource or names.action:
+            identity = entry.verdict.identity or ANONYMOUS
+            facts = entry.snapshot.facts(query, identity, entry.at)
+            attributes = values.attributes(facts, names)
+        return attributes, values.context(query.context, names)
 
     def _names_of(self, snapshot: Snapshot) -> Names:
         names = self._names.get(snapshot.revision)
         if names is None:
             while len(self._names) >= _MOST_SNAPSHOTS:
                 del self._names[next(iter(self._names))]
-            names = self._names[snapshot.revision] = names_of(snapshot.layers)
+            found = names_of(snapshot.layers)
+            names = self._names[snapshot.revision] = _NO_NAMES if found == _NO_NAMES else found
         return names
 
 
@@ -151,49 +169,3 @@ def _party(who: Identity | Entity, values: Values) -> Party:
 
 def _if_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _fingerprint(identity: Identity | None) -> str | None:
-    """That of a good token with an id: however it is spelt, it is the same."""
-    jti = _token_id(identity)
-    return None if jti is None else _digest(jti)
-
-
-def _token_id(identity: Identity | None) -> str | None:
-    if identity is None or identity.method not in _TOKENS:
-        return None
-    jti = identity.claims.get("jti")
-    return jti if isinstance(jti, str) and jti else None
-
-
-def presented_token(
-    identity: Identity | None, credentials: Credentials, cookie: str | None
-) -> str | None:
-    """The fingerprint of the token among these credentials, where it has no id of its own.
-
-    None for what is no token, and for what is so short that its digest would give it away.
-    """
-    if _token_id(identity) is not None:
-        return None
-    token = credentials.token
-    if token is None and credentials.authorization is not None:
-        scheme, _, value = credentials.authorization.partition(" ")
-        token = value.strip() if scheme.lower() == "bearer" else None
-    elif token is None and credentials.cookie is not None and cookie is not None:
-        token = session_of(credentials.cookie, cookie)
-    return _digest(token) if token and len(token) >= _SHORTEST_TOKEN else None
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN]
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339, in UTC, with microseconds."""
-    whole, micro = divmod(round(seconds * 1e6), 1_000_000)
-    return f"{_second(whole)}.{micro:06d}Z"
-
-
-@lru_cache(maxsize=16)
-def _second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

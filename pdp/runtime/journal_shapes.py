@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -11,7 +13,7 @@ from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_asking import Asking
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True):
     """What is kept of a decision until its record is written; no credential.
 
     `at` is when it was asked, in Unix seconds. `presented` is the fingerprint of a token.
@@ -81,3 +83,14 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
     timestamp: str
     count: int
     since: str
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339, in UTC, with microseconds."""
+    whole, micro = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{_second(whole)}.{micro:06d}Z"
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

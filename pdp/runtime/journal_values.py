@@ -19,11 +19,14 @@ LONGEST_RESOURCE: Final = 8_192
 MOST: Final = 64  # members of a list or an object
 _DEEPEST: Final = 4
 _EXACT: Final = 2**53  # up to here every reader of JSON has the same integers
+# The last words of a name, however they are joined: `client_secret`, `x-api-key`, `accessToken`.
 _SECRET: Final = re.compile(
-    r"(?:.*[_-])?(?:tokens?|authorization|cookies?|api_?key|passw(?:or)?d|secrets?|credentials?)",
-    re.IGNORECASE,
+    r"(?:.*[\W_])?(?:tokens?|jwt|authorization|cookies?|(?:api|private|secret)_?keys?"
+    r"|passw(?:or)?ds?|passphrases?|pwd|secrets?|credentials?)",
+    re.IGNORECASE | re.DOTALL,
 )
-_USER: Final = re.compile(r"(?<=://)[^/?#@]*@")
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|-")
+_USER: Final = re.compile(r"(?:(?<=://)|(?<=^//))[^/?#]*@")  # a password may hold an `@`
 _TOKEN: Final = re.compile(rb"eyJ[A-Za-z0-9_-]{5,}(?:\.|%2[eE])[A-Za-z0-9_.%=+/-]*")
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029]")
 # Facts that have a field of their own.
@@ -144,7 +147,7 @@ class Values:
             parts = inner.split(".")
             at = 2 if parts[0] == "attributes" else 1  # behind the entity's name
             hidden = self._hidden(".".join(parts[:at]), tuple(parts[at:]))
-            if hidden or _is_secret((key,)):
+            if hidden or _is_secret((key[-LONGEST:],)):
                 self.masked[inner[:LONGEST]] = None
                 found[key[:LONGEST]] = MARKER
             else:
@@ -161,15 +164,16 @@ class Values:
 @lru_cache(maxsize=1_024)
 def _is_secret(path: Path) -> bool:
     """Whether a name on the way says that there is a credential."""
-    return any(map(_SECRET.fullmatch, path))
+    return any(_SECRET.fullmatch(_HUMP.sub("_", name)) for name in path)
 
 
 def _without_query(text: str) -> str:
     """A URL, a Referer for example, without its query, fragment and user."""
-    if "://" in text or text.startswith("/"):
+    if "://" in text or text.startswith("//"):
         text = _USER.sub("", text)
-        return text.partition("#")[0].partition("?")[0]
-    return text
+    elif not text.startswith("/"):
+        return text
+    return text.partition("#")[0].partition("?")[0]
 
 
 def resource_id(text: str) -> str:
@@ -186,13 +190,22 @@ def encode(record: msgspec.Struct) -> bytes:
         line = _ENCODER.encode(record)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, which JSON can spell
         line = _ENCODER.encode(_whole(msgspec.to_builtins(record)))
+    return (_harmless(line) if is_odd(line) else line) + b"\n"
+
+
+def is_odd(text: bytes) -> bool:
+    """Whether something could have to be escaped in this, or left out of it."""
+    return b"eyJ" in text or b"\x7f" in text or not text.isascii()
+
+
+def _harmless(line: bytes) -> bytes:
     if b"eyJ" in line:
         line = _TOKEN.sub(b"[token]", line)
-    if not line.isascii():
+    if b"\x7f" in line or not line.isascii():
         text = line.decode()
         if _UNSAFE.search(text):
             line = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
-    return line + b"\n"
+    return line
 
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from prometheus_client import (
@@ -18,13 +18,8 @@ from prometheus_client import (
 )
 
 from pdp import __version__
-from pdp.model import Outcome, Reason, Verdict
+from pdp.runtime.decision_metrics import DecisionMetrics
 
-# Seconds: a decision takes microseconds, one that waits for an issuer up to its deadline.
-_BUCKETS: Final = (
-    *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005),
-    *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5),
-)
 _LAG_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LAG_EVERY: Final = 0.25  # seconds between samples
 
@@ -34,21 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._decisions = Counter(
-            "pdp_decisions",
-            "Decisions by verdict, reason, surface and deciding layer.",
-            ("verdict", "reason", "surface", "layer"),
-            registry=self.registry,
-        )
-        self._latency = Histogram(
-            "pdp_decision_duration_seconds",
-            "Time from the canonical question to the verdict.",
-            ("surface",),
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
-        # By verdict, reason, surface and layer, as bounded as the labels: looking them up is slow.
-        self._counted: dict[tuple[Outcome, Reason, str, str], tuple[Counter, Histogram]] = {}
+        self.decided = DecisionMetrics(self.registry).decided
         self._loaded = Gauge(
             "pdp_policy_last_reload_success_timestamp_seconds",
             "When the live policy was loaded.",
@@ -75,6 +56,7 @@ class Metrics:
         Gauge("pdp_build_info", build, ("version",), registry=self.registry).labels(
             __version__
         ).set(1)
+        self.everywhere: Callable[[], Awaitable[bytes]] | None = None  # where there are workers
         self.lag = LoopLag(self.registry)
         ProcessCollector(registry=self.registry)  # memory, processor time and descriptors, on Linux
 
@@ -90,19 +72,6 @@ class Metrics:
         self._reloads.labels(result).inc()
         self._stale.set(stale)
 
-    def decided(self, verdict: Verdict, surface: str, seconds: float) -> None:
-        """Count a verdict and how long it took."""
-        key = verdict.outcome, verdict.reason, surface, verdict.layer or ""
-        counted = self._counted.get(key)
-        if counted is None:
-            counted = self._counted[key] = (
-                self._decisions.labels(*key),
-                self._latency.labels(surface),
-            )
-        decisions, latency = counted
-        decisions.inc()
-        latency.observe(seconds)
-
     def policy_loaded(self, revision: str, now: float) -> None:
         """Remember which policy is live, and when it was loaded, in Unix seconds."""
         self._loaded.set(now)
@@ -110,8 +79,12 @@ class Metrics:
         self._revision.labels(revision).set(1)
 
     def exposition(self) -> bytes:
-        """All metrics in the Prometheus text format."""
+        """All metrics of this process in the Prometheus text format."""
         return generate_latest(self.registry)
+
+    async def whole(self) -> bytes:
+        """The same of all workers, where there are several."""
+        return self.exposition() if self.everywhere is None else await self.everywhere()
 
 
 class LoopLag:

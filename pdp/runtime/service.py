@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 import traceback
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
+
+from msgspec import Struct
 
 from pdp.errors import DeadlineExceeded, Problem, RequestError, Unavailable
 from pdp.identity.attempts import Refuses, refuses_nobody
@@ -26,8 +28,8 @@ from pdp.runtime.beside import watch
 from pdp.runtime.ids import decision_id
 from pdp.runtime.journal import Journal
 from pdp.runtime.journal_asking import asking
-from pdp.runtime.journal_record import presented_token
 from pdp.runtime.journal_shapes import Entry
+from pdp.runtime.journal_tokens import presented_token
 from pdp.runtime.load import Loaded
 from pdp.runtime.means import start, stop
 from pdp.runtime.metrics import Metrics
@@ -36,8 +38,10 @@ from pdp.runtime.patience import within
 log = logging.getLogger("pdp.service")
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+Began = tuple[float, float]  # when a question was asked: in Unix seconds, and by the steady clock
+
+
+class Decision(Struct, frozen=True):
     """A verdict with the id under which it was recorded."""
 
     verdict: Verdict
@@ -54,6 +58,7 @@ class Service:
         self.stopping = False  # no longer ready: let the gateway go elsewhere
         self.stale: tuple[Problem, ...] = ()  # why what stands in the directory is not live
         self.journal: Journal | None = None  # the decision log, where there is one
+        self.page_key = os.urandom(32)  # seals where pages of searches begin; workers share one
         self.metrics = Metrics()
         self.metrics.policy_loaded(self.snapshot.revision, time.time())
         cache = self.authenticator.tokens.cache
@@ -103,12 +108,23 @@ class Service:
 
         `seconds` is how long the asker waits, where that is known.
         """
-        asked = self._judge(query, credentials, snapshot, seconds)
-        return await self._record(asked, query, snapshot, surface, credentials)
+        began = at, _ = time.time(), time.perf_counter()
+        try:
+            admitted = self._admit(query, credentials, snapshot)
+            if isinstance(admitted, Verdict):
+                verdict = admitted
+            else:
+                address = query.context.get("ip")
+                authenticate = partial(self.authenticate, address=address, seconds=seconds)
+                verdict = await judge(query, admitted, authenticate, snapshot, at)
+        except Exception as error:  # noqa: BLE001 - a bug must neither allow nor pass for a refusal
+            verdict = _fault(error, snapshot)
+        return self._record(verdict, query, snapshot, surface, began, credentials)
 
-    async def _judge(
-        self, query: Query, credentials: Credentials, snapshot: Snapshot, seconds: float | None
-    ) -> Verdict:
+    def _admit(
+        self, query: Query, credentials: Credentials, snapshot: Snapshot
+    ) -> Credentials | Verdict:
+        """The credentials that are to be judged, or what is settled before they are looked at."""
         throttled = throttle(query, self.loaded.beside.limits, snapshot)
         if throttled is not None:
             return throttled
@@ -116,22 +132,18 @@ class Service:
             refusal = refuse_credential(credentials, snapshot)
             if refusal is not None:
                 return refusal
-            credentials = without_cookie(credentials)
-        address = query.context.get("ip")
-        authenticate = partial(self.authenticate, address=address, seconds=seconds)
-        return await judge(query, credentials, authenticate, snapshot, time.time())
+            return without_cookie(credentials)
+        return credentials
 
-    async def preflight(self, query: Query, snapshot: Snapshot, surface: str) -> Decision:
+    def preflight(self, query: Query, snapshot: Snapshot, surface: str) -> Decision:
         """The verdict on a CORS preflight that is to be let through; never raises."""
-        asked = _preflight(query, snapshot, time.time())
-        return await self._record(asked, query, snapshot, surface)
+        return self._conclude(partial(preflight, query, snapshot), query, snapshot, surface)
 
-    async def decide(
+    def decide(
         self, query: Query, identity: Identity, snapshot: Snapshot, surface: str
     ) -> Decision:
         """The verdict for an identity that the asker vouches for; never raises."""
-        asked = _decide(query, identity, snapshot, time.time())
-        return await self._record(asked, query, snapshot, surface)
+        return self._conclude(partial(decide, query, identity, snapshot), query, snapshot, surface)
 
     def refuse(self, error: RequestError, surface: str) -> Decision:
         """The record of a question that could not be understood."""
@@ -175,16 +187,27 @@ class Service:
         wait = limits.identity_exceeded(found)
         return found if wait is None else Rejected(Reason.THROTTLED, wait)
 
-    async def _record(
+    def _conclude(
+        self, judged: Callable[[float], Verdict], query: Query, snapshot: Snapshot, surface: str
+    ) -> Decision:
+        """A verdict that waits for nothing."""
+        began = at, _ = time.time(), time.perf_counter()
+        try:
+            verdict = judged(at)
+        except Exception as error:  # noqa: BLE001 - as in `judge`
+            verdict = _fault(error, snapshot)
+        return self._record(verdict, query, snapshot, surface, began)
+
+    def _record(
         self,
-        asked: Awaitable[Verdict],
+        verdict: Verdict,
         query: Query,
         snapshot: Snapshot,
         surface: str,
+        began: Began,
         credentials: Credentials | None = None,
     ) -> Decision:
-        at, started, journal = time.time(), time.perf_counter(), self.journal
-        verdict = await _safely(asked, snapshot)
+        (at, started), journal = began, self.journal
         seconds = time.perf_counter() - started
         if journal is not None and journal.refuses:
             verdict = Verdict(Outcome.FAULT, Reason.INTERNAL_ERROR, revision=snapshot.revision)
@@ -202,24 +225,12 @@ class Service:
         return presented_token(identity, credentials, session.cookie if session else None)
 
 
-async def _preflight(query: Query, snapshot: Snapshot, now: float) -> Verdict:
-    return preflight(query, snapshot, now)
-
-
-async def _decide(query: Query, identity: Identity, snapshot: Snapshot, now: float) -> Verdict:
-    return decide(query, identity, snapshot, now)
-
-
-async def _safely(asked: Awaitable[Verdict], snapshot: Snapshot) -> Verdict:
-    """The verdict, or a fault: the asker sees a 503, whatever went wrong."""
-    try:
-        return await asked
-    except Unavailable as error:
-        reason = error.reason
-    except Exception as error:  # noqa: BLE001 - a bug must neither allow nor pass for a refusal
-        reason = Reason.INTERNAL_ERROR
+def _fault(error: Exception, snapshot: Snapshot) -> Verdict:
+    """What becomes of a question that something went wrong with: the asker sees a 503."""
+    reason = error.reason if isinstance(error, Unavailable) else Reason.INTERNAL_ERROR
+    if not isinstance(error, Unavailable):
         # Places only: the message of an exception may quote a credential.
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        log.error("decision failed", extra={"facts": {"error": type(error).__name__, "at": where}})  # noqa: TRY400
+        log.error("decision failed", extra={"facts": {"error": type(error).__name__, "at": where}})
     return Verdict(Outcome.FAULT, reason, revision=snapshot.revision)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -14,7 +14,8 @@ from pdp.runtime.settings import Network
 from pdp.surfaces.client import client_address, parse_host
 from pdp.surfaces.target import Exempt, parse_method, parse_target
 
-RESOURCE_TEMPLATES: Final = ("{path}", "{host}{path}")
+_PATH: Final = "{path}"
+RESOURCE_TEMPLATES: Final = (_PATH, "{host}{path}")
 
 _SCHEMES: Final = frozenset({"http", "https"})
 _FACTS: Final = (("origin", "Origin"), ("referer", "Referer"), ("user_agent", "User-Agent"))
@@ -33,14 +34,14 @@ class Headers(Protocol):
 CountryOf = Callable[[str, Headers], str | None]
 
 
-class Told(NamedTuple):
+class Told(Struct, frozen=True):
     """One thing that a gateway tells, beside the name of the field where it stands."""
 
     field: str
     value: str
 
 
-class Addresses(NamedTuple):
+class Addresses(Struct, frozen=True):
     """The chain of addresses, the nearest one last, beside the name of its field."""
 
     field: str
@@ -58,7 +59,7 @@ class Reading:
     """
 
     trusted: Sequence[Network] = ()
-    resource: str = "{path}"
+    resource: str = _PATH
     exempt: Exempt | None = None
     needs_scheme: bool = False
     country: CountryOf | None = None
@@ -94,17 +95,23 @@ def understand(
     path = parse_target(target.value, field=target.field, exempt=reading.exempt)
     name = parse_host(host.value, field=host.field)
     address = client_address(addresses.values, reading.trusted, field=addresses.field)
-    context = {"ip": address, "host": name, **_facts(headers)}
+    context = {"ip": address, "host": name}
+    _add_facts(context, headers)
     if scheme is not None:
         context["scheme"] = _scheme(scheme)
     country = reading.country(address, headers) if reading.country else None
     if country is not None:
         context["country"] = country
-    # The host first: it holds no brace, so nothing of a path is filled in twice.
-    resource = reading.resource.replace("{host}", name).replace("{path}", path)
-    query = Query(action, Entity(RESOURCE_TYPE, resource), context)
+    query = Query(action, Entity(RESOURCE_TYPE, _resource(reading, name, path)), context)
     _, mark, search = target.value.partition("?")
     return Asked(query, path, mark + search, host.value.lower())
+
+
+def _resource(reading: Reading, host: str, path: str) -> str:
+    if reading.resource == _PATH:
+        return path
+    # The host first: it holds no brace, so nothing of a path is filled in twice.
+    return reading.resource.replace("{host}", host).replace(_PATH, path)
 
 
 def single(headers: Headers, name: str) -> Told:
@@ -127,14 +134,12 @@ def _scheme(told: Told) -> str:
     return told.value
 
 
-def _facts(headers: Headers) -> dict[str, str]:
+def _add_facts(context: dict[str, str], headers: Headers) -> None:
     """What the client says of itself. An odd one is as good as absent: rules on it fail closed."""
-    found: dict[str, str] = {}
     for fact, name in _FACTS:
         values = headers.getall(name, ())
         if len(values) == 1 and _sound(values[0]):
-            found[fact] = values[0]
-    return found
+            context[fact] = values[0]
 
 
 def _sound(value: str) -> bool:

@@ -20,7 +20,7 @@ from pdp.surfaces.authzen_bodies import EvaluationBody, read_batch, read_evaluat
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
-from pdp.surfaces.questions import below, parse_object, refuse_unjudged, typed
+from pdp.surfaces.questions import Below, parse_object, refuse_unjudged, typed
 
 SURFACE: Final = "authzen"
 # What the end user may be told, by outcome: nothing of the request, and no reason.
@@ -31,6 +31,7 @@ USER_TEXT: Final[Mapping[Outcome, str]] = MappingProxyType(
         if outcome is not Outcome.ALLOW
     }
 )
+_ERRORS: Final = frozenset({Outcome.BAD_REQUEST, Outcome.FAULT})
 
 
 class AuthZen:
@@ -39,10 +40,11 @@ class AuthZen:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._service = context.service
+        self._recorded = Recorded(context.service, SURFACE)
 
     async def evaluation(self, request: web.BaseRequest) -> Answer:
         """One question: 200 whenever it was decided, whatever the decision."""
-        with Recorded(self._service, SURFACE):
+        with self._recorded:
             caller = identify_caller(request, self._context)
             data = await read_body(request, self._service.loaded.server)
             asked = typed(parse_object(data), EvaluationBody)
@@ -52,7 +54,7 @@ class AuthZen:
     async def evaluations(self, request: web.BaseRequest) -> Answer:
         """A batch in order; an item that cannot be understood is a refusal of its own."""
         server = self._service.loaded.server
-        with Recorded(self._service, SURFACE):
+        with self._recorded:
             caller = identify_caller(request, self._context)
             batch = read_batch(await read_body(request, server), server.max_batch)
             snapshot = self._service.snapshot  # INVARIANT: one snapshot per batch
@@ -79,14 +81,14 @@ class AuthZen:
         """The decision, or RequestError naming its field."""
         service, authenticator = self._service, self._service.authenticator
         vouched, exempt = vouches(caller, authenticator), self._context.exempt
-        with below(prefix):
+        with Below(prefix):
             query, credentials = read_evaluation(asked, vouched=vouched, exempt=exempt)
             if credentials.presented:
-                with below("context."):
+                with Below("context."):
                     refuse_unjudged(authenticator)
         if credentials.presented:
             return await service.judge(query, credentials, snapshot, SURFACE)
-        return await service.decide(query, vouched_identity(query), snapshot, SURFACE)
+        return service.decide(query, vouched_identity(query), snapshot, SURFACE)
 
 
 def single(decision: Decision, caller: Caller) -> Answer:
@@ -99,16 +101,17 @@ def single(decision: Decision, caller: Caller) -> Answer:
 def told(decision: Decision, caller: Caller, message: str | None = None) -> dict[str, Any]:
     """A decision as AuthZEN writes it. `message` says what is wrong with an item of a batch."""
     verdict = decision.verdict
-    status = verdict.status
+    outcome, status = verdict.outcome, verdict.status
     context: dict[str, Any] = {"status": status, "decision_id": decision.id}
-    context |= dict(verdict.demands)  # `acr_values`, `max_age` of a stronger login; `scope`
-    if verdict.outcome is not Outcome.ALLOW:
-        context["reason_user"] = {str(status): USER_TEXT[verdict.outcome]}
-    if verdict.outcome in (Outcome.BAD_REQUEST, Outcome.FAULT):
-        error = {"status": status, "message": message or USER_TEXT[verdict.outcome]}
+    context.update(verdict.demands)  # `acr_values`, `max_age` of a stronger login; `scope`
+    if outcome is not Outcome.ALLOW:
+        context["reason_user"] = {str(status): USER_TEXT[outcome]}
+    if outcome in _ERRORS:
+        error = {"status": status, "message": message or USER_TEXT[outcome]}
         context["error"] = error
     if caller.see_reasons:
-        places = (("layer", verdict.layer), ("rule", verdict.rule))
-        why = [str(verdict.reason), *(f"{what} {name}" for what, name in places if name)]
-        context |= {"reason": verdict.reason, "reason_admin": {str(status): ", ".join(why)}}
-    return {"decision": verdict.outcome is Outcome.ALLOW, "context": context}
+        layer = f", layer {verdict.layer}" if verdict.layer else ""
+        rule = f", rule {verdict.rule}" if verdict.rule else ""
+        context["reason"] = verdict.reason
+        context["reason_admin"] = {str(status): f"{verdict.reason}{layer}{rule}"}
+    return {"decision": outcome is Outcome.ALLOW, "context": context}

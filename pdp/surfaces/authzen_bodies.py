@@ -10,9 +10,9 @@ from pdp.errors import RequestError
 from pdp.model import Credentials, Query
 from pdp.surfaces.questions import (
     ActionBody,
+    Below,
     EntityBody,
     QuestionBody,
-    below,
     parse_object,
     read_credentials,
     read_question,
@@ -126,6 +126,6 @@ def split_context(context: dict[str, Any]) -> tuple[dict[str, Any], Credentials]
     token = context["token"]
     if not isinstance(token, str):
         raise RequestError("context.token", "must be a string")
-    with below("context."):
+    with Below("context."):
         credentials = read_credentials(QuestionBody("", "", token=token))
     return {name: value for name, value in context.items() if name != "token"}, credentials

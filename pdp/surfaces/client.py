@@ -17,7 +17,7 @@ from pdp.runtime.settings import Network
 
 Address = IPv4Address | IPv6Address
 
-_MOST_REMEMBERED: Final = 4096  # addresses read lately; of one that is refused nothing is kept
+_MOST_REMEMBERED: Final = 4096  # read lately, of each kind; of what is refused nothing is kept
 _MOST_ENTRIES: Final = 32  # looked at; no chain of trusted proxies is that long
 _ADDRESS: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}")  # no zone id, nothing beyond ASCII
 
@@ -61,6 +61,8 @@ def client_address(values: Sequence[str], trusted: Sequence[Network], *, field: 
     word and is not looked at; what stands right of it must be addresses. The left-most entry
     where all are trusted; RequestError where there is none, or the chain is too long.
     """
+    if len(values) == 1 and "," not in values[0]:
+        return _read(values[0].strip(" \t"), field)[1]
     entries = ",".join(values).rsplit(",", _MOST_ENTRIES)
     for entry in reversed(entries[-_MOST_ENTRIES:]):
         address, text = _read(entry.strip(" \t"), field)
@@ -78,6 +80,7 @@ def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return False
 
 
+@lru_cache(maxsize=_MOST_REMEMBERED)
 def parse_host(value: str, *, field: str) -> str:
     """The host of one `host` or `host:port` (RFC 9110 §7.2), in lower case.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pdp.answer.challenges import Challenges, schemes
@@ -133,5 +134,9 @@ def _reading(server: ServerSettings, countries: Countries | None) -> Reading:
 
 def plain(status: int, body: bytes, content_type: str = "application/json") -> Answer:
     """An answer that is no verdict."""
-    fields = (("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))
-    return Answer(status, fields, body)
+    return Answer(status, _fields(content_type), body)
+
+
+@lru_cache(maxsize=8)
+def _fields(content_type: str) -> tuple[tuple[str, str], ...]:
+    return (("Content-Type", content_type), ("Cache-Control", "no-store"), ("Vary", "Accept"))

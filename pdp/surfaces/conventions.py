@@ -7,14 +7,16 @@ client wrote them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.surfaces.asked import Addresses, Asked, Headers, Reading, Told, single, understand
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True):
     """The request line of what the gateway sent, without the prefix of the endpoint."""
 
     method: str

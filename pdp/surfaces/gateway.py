@@ -28,13 +28,13 @@ def endpoint(
     """A handler that reads `convention` and nothing else; the request's body is never read."""
     prefix = len(convention.path) if convention.is_prefix else 0
 
-    async def handle(request: web.BaseRequest) -> Answer:
+    def handle(request: web.BaseRequest) -> Awaitable[Answer]:
         line, headers = Line(request.method, request.raw_path[prefix:]), request.headers
 
         def read() -> Asked:
             return read_asked(convention, line, headers, context.reading)
 
-        return await answer(context, convention.name, convention.profile, headers, read)
+        return answer(context, convention.name, convention.profile, headers, read)
 
     return handle
 
@@ -54,20 +54,29 @@ async def answer(
     """
     decision: Decision | None = None
     try:
-        accept = ", ".join(headers.getall("Accept", ())) or None
         try:
             asked, credentials = read(), _credentials(headers)
         except RequestError as error:
             decision = context.service.refuse(error, surface)
-            answered = context.render(decision.verdict, profile, accept, message=str(error))
+            answered = context.render(decision.verdict, profile, _accept(headers), str(error))
         else:
-            decision = await _judge(context, surface, asked, headers, credentials, seconds)
-            login = _login(context, decision.verdict, asked, headers, credentials)
-            told = decision.verdict.detail or None  # of a bad request only
-            answered = context.render(decision.verdict, profile, accept, told, login)
+            service, snapshot, query = context.service, context.service.snapshot, asked.query
+            if _is_let_through(context, asked, headers, credentials):
+                decision = service.preflight(query, snapshot, surface)
+            else:
+                decision = await service.judge(query, credentials, snapshot, surface, seconds)
+            verdict = decision.verdict
+            login = _login(context, verdict, asked, headers, credentials)
+            told = verdict.detail or None  # of a bad request only
+            accept = None if verdict.outcome is Outcome.ALLOW else _accept(headers)
+            answered = context.render(verdict, profile, accept, told, login)
     except Exception as error:  # noqa: BLE001 - neither an allow nor a refusal: the gateway sees a 503
         return _fault(context, surface, profile, error, decision)
     return _signed(answered, decision.id)
+
+
+def _accept(headers: Headers) -> str | None:
+    return ", ".join(headers.getall("Accept", ())) or None
 
 
 def _credentials(headers: Headers) -> Credentials:
@@ -109,15 +118,11 @@ def _signed(answered: Answer, number: str) -> Answer:
     return Answer(answered.status, headers, answered.body)
 
 
-async def _judge(
-    context: Context,
-    surface: str,
-    asked: Asked,
-    headers: Headers,
-    credentials: Credentials,
-    seconds: float | None,
-) -> Decision:
-    service, query, admits = context.service, asked.query, context.preflight
-    if admits and admits(query.resource.id) and is_preflight(asked, headers, credentials):
-        return await service.preflight(query, service.snapshot, surface)
-    return await service.judge(query, credentials, service.snapshot, surface, seconds)
+def _is_let_through(
+    context: Context, asked: Asked, headers: Headers, credentials: Credentials
+) -> bool:
+    """Whether it is a CORS preflight, for a resource where the operator has those let through."""
+    admits = context.preflight
+    if admits is None or not admits(asked.query.resource.id):
+        return False
+    return is_preflight(asked, headers, credentials)

@@ -19,8 +19,8 @@ from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import (
     BatchBody,
+    Below,
     QuestionBody,
-    below,
     parse_body,
     read_credentials,
     read_question,
@@ -37,10 +37,11 @@ class Native:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._service = context.service
+        self._recorded = Recorded(context.service, "native")
 
     async def decision(self, request: web.BaseRequest) -> Answer:
         """One question, one verdict: 200 whenever it was decided."""
-        with Recorded(self._service, "native"):
+        with self._recorded:
             caller = identify_caller(request, self._context)
             body = parse_body(await read_body(request, self._service.loaded.server), QuestionBody)
             asked = self._understand(body, caller)
@@ -51,7 +52,7 @@ class Native:
     async def decisions(self, request: web.BaseRequest) -> Answer:
         """A batch in order. All items must be understood before any is judged."""
         server = self._service.loaded.server
-        with Recorded(self._service, "native"):
+        with self._recorded:
             caller = identify_caller(request, self._context)
             body = parse_body(await read_body(request, server), BatchBody)
             if len(body.decisions) > server.max_batch:
@@ -73,7 +74,7 @@ class Native:
         """The canonical question with its credentials, or RequestError naming its field."""
         authenticator = self._service.authenticator
         vouched = vouches(caller, authenticator)
-        with below(prefix):
+        with Below(prefix):
             query = read_question(body, vouched=vouched, exempt=self._context.exempt)
             credentials = read_credentials(body)
             if authenticator.finds(credentials):
@@ -85,7 +86,7 @@ class Native:
     async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:
         query, credentials = asked
         if query.subject and not self._service.authenticator.finds(credentials):
-            return await self._service.decide(query, vouched_identity(query), snapshot, "native")
+            return self._service.decide(query, vouched_identity(query), snapshot, "native")
         return await self._service.judge(query, credentials, snapshot, "native")
 
     def _answer(self, decision: Decision, accept: str | None, caller: Caller) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from pdp.model import Answer
 
@@ -17,9 +17,9 @@ _SOUND: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 def echo_request_id(request: web.BaseRequest, answer: Answer) -> Answer:
     """The answer with the id of the request, if there is exactly one, visible ASCII and short."""
-    given = request.headers.getall(FIELD, ())
-    if len(given) != 1 or not request.raw_path.startswith(_ECHOING):
+    if not request.raw_path.startswith(_ECHOING):
         return answer
-    if not _SOUND.fullmatch(given[0]):
+    given = request.headers.getall(FIELD, ())
+    if len(given) != 1 or not _SOUND.fullmatch(given[0]):
         return answer
     return replace(answer, headers=(*answer.headers, (FIELD, given[0])))

@@ -52,6 +52,7 @@ _RESOLVED: Final = (
     (re.compile(r"[/\\](?:;[^/\\]*+)?+[/\\]"), "decodes to an empty segment"),
 )
 
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 
 
@@ -116,6 +117,6 @@ def _refuse_resolved(text: str, field: str) -> None:
 
 def parse_method(raw: str, *, field: str) -> str:
     """A method (a token, RFC 9110 §9.1) exactly as it came: `get` is not `GET`."""
-    if not _METHOD.fullmatch(raw):
+    if raw not in _METHODS and not _METHOD.fullmatch(raw):
         raise RequestError(field, "is not a method")
     return raw

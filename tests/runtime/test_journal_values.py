@@ -17,8 +17,9 @@ from pdp.policy.facts import Instant
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_asking import Asking
 from pdp.runtime.journal_names import Names, names_of
-from pdp.runtime.journal_record import Recorder, presented_token, timestamp
-from pdp.runtime.journal_shapes import Entry
+from pdp.runtime.journal_record import Recorder
+from pdp.runtime.journal_shapes import Entry, timestamp
+from pdp.runtime.journal_tokens import presented_token
 from pdp.runtime.load import load
 
 NOW = 1_768_478_400.25

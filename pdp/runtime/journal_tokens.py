@@ -1,0 +1,50 @@
+"""Fingerprints of tokens: two records of one token can be told, and the token cannot."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from pdp.identity.session import session_of
+from pdp.model import Credentials, Identity, Method
+
+_SHOWN: Final = 32  # hex digits of a fingerprint
+_SHORTEST_TOKEN: Final = 32  # what is shorter could be guessed from its digest
+_TOKENS: Final = frozenset({Method.BEARER, Method.SESSION})
+
+
+def token_id(identity: Identity | None) -> str | None:
+    """The id that a good token has by itself."""
+    if identity is None or identity.method not in _TOKENS:
+        return None
+    jti = identity.claims.get("jti")
+    return jti if isinstance(jti, str) and jti else None
+
+
+def fingerprint(identity: Identity | None) -> str | None:
+    """That of a good token with an id: however it is spelt, it is the same."""
+    jti = token_id(identity)
+    return None if jti is None else digest(jti)
+
+
+def presented_token(
+    identity: Identity | None, credentials: Credentials, cookie: str | None
+) -> str | None:
+    """The fingerprint of the token among these credentials, where it has no id of its own.
+
+    None for what is no token, and for what is so short that its digest would give it away.
+    """
+    if token_id(identity) is not None:
+        return None
+    token = credentials.token
+    if token is None and credentials.authorization is not None:
+        scheme, _, value = credentials.authorization.partition(" ")
+        token = value.strip() if scheme.lower() == "bearer" else None
+    elif token is None and credentials.cookie is not None and cookie is not None:
+        token = session_of(credentials.cookie, cookie)
+    return digest(token) if token and len(token) >= _SHORTEST_TOKEN else None
+
+
+def digest(text: str) -> str:
+    """The fingerprint of a text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_SHOWN]

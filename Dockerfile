@@ -20,7 +20,7 @@ COPY policies policies
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip wheel --no-deps --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/pdp \
-    && pip --python /opt/pdp/bin/python install "$(ls /wheels/pdp-*.whl)[grpc,basic,geo]"
+    && pip --python /opt/pdp/bin/python install "$(ls /wheels/pdp-*.whl)[grpc,basic,geo,workers]"
 
 FROM python:${PYTHON}
 ARG VERSION=

@@ -62,6 +62,17 @@ GrpcListen = Annotated[
         help="Where Envoy asks by gRPC; also unix:/path. Else PDP_GRPC_LISTEN, else nowhere.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        max=64,
+        show_default=False,
+        help="How many processes decide. Else PDP_WORKERS, else 1.",
+    ),
+]
 PublicUrl = Annotated[
     str | None,
     typer.Option(

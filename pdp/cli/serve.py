@@ -7,21 +7,26 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from pdp.cli.cases import failing_cases
+from pdp.cli.ending import Ending, Listener
 from pdp.errors import ConfigurationError, Problem
 from pdp.runtime.journal import open_journal
 from pdp.runtime.journal_metrics import JournalMetrics
 from pdp.runtime.load import Loaded
 from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
-from pdp.runtime.settings import is_local
+from pdp.runtime.settings import ServerSettings, is_local
+from pdp.runtime.turns import ALONE, LockedTurn
+from pdp.runtime.worker import Worker, join
 from pdp.surfaces.context import Context, make_context
 from pdp.surfaces.listening import http_listeners
-from pdp.surfaces.sockets import remove_stale
+from pdp.surfaces.reserved import Reserved
+from pdp.surfaces.sockets import OpenSocket, open_sockets, remove_stale
 
 log = logging.getLogger("pdp.serve")
 
@@ -62,32 +67,34 @@ def check_exposure(loaded: Loaded) -> None:
 _TRUSTED: Final = {
     "listen": "listen on 127.0.0.1 or unix:/path, demand certificates with --tls-client-ca, "
     "or say --trust-network if the network is yours",
-    "grpc_listen": "listen on 127.0.0.1 or unix:/path, or say --trust-network if it is yours",
+    "grpc_listen": "gRPC is spoken without TLS, and knows no certificates: listen on 127.0.0.1 or "
+    "unix:/path, or say --trust-network if nobody else is on the network",
 }
 
 
-class Listener(Protocol):
-    """What accepts questions until it is stopped."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one of several workers stands: among the others, and on sockets of all of them."""
 
-    async def start(self) -> None:
-        """Accept; OSError if that is not possible."""
-        ...
+    worker: Worker
+    reserved: Mapping[str, Reserved]  # by what `[server]` says
 
-    async def stop(self) -> None:
-        """Answer what is under way, and end."""
-        ...
+    async def sockets(self, listen: str, _: ServerSettings) -> list[OpenSocket]:
+        """What it listens on there."""
+        return self.reserved[listen].open()
 
 
-def listeners(context: Context) -> list[Listener]:
+def listeners(context: Context, place: Place | None = None) -> list[Listener]:
     """Every listener that is configured; ConfigurationError if gRPC is, and is not installed."""
     server = context.service.loaded.server
-    found: list[Listener] = [*http_listeners(context)]
+    found: list[Listener] = [*http_listeners(context, place.sockets if place else open_sockets)]
     if server.grpc_listen is not None:
-        found.append(_grpc(context, server.grpc_listen))
+        listen = place.reserved[server.grpc_listen].listen if place else server.grpc_listen
+        found.append(_grpc(context, listen, shared=place is not None))
     return found
 
 
-def _grpc(context: Context, listen: str) -> Listener:
+def _grpc(context: Context, listen: str, *, shared: bool) -> Listener:
     try:
         from pdp.surfaces import grpc_server
     except Exception as error:  # a version that does not fit raises anything: exit code 3
@@ -102,36 +109,7 @@ def _grpc(context: Context, listen: str) -> Listener:
         raise ConfigurationError([problem]) from error
     if listen.startswith("unix:"):
         remove_stale(Path(listen.removeprefix("unix:")))
-    return grpc_server.Listener(context, listen)
-
-
-class Ending:
-    """How serving ends: asked once, in order; asked again, at once."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self._haste = asyncio.Event()
-
-    def ask(self) -> None:
-        """End, as a signal asks for."""
-        (self._haste if self.asked.is_set() else self.asked).set()
-
-    async def wait(self, seconds: float) -> None:
-        """Let so much time pass, unless in haste."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._haste.wait()
-
-    async def stop(self, listeners: Iterable[Listener]) -> None:
-        """Stop all of them; in haste, without waiting for what is under way."""
-        stopping = asyncio.gather(*(listener.stop() for listener in listeners))
-        haste = asyncio.ensure_future(self._haste.wait())
-        await asyncio.wait((stopping, haste), return_when=asyncio.FIRST_COMPLETED)
-        for one in (stopping, haste):
-            one.cancel()
-        (stopped, _) = await asyncio.gather(stopping, haste, return_exceptions=True)
-        if isinstance(stopped, Exception):
-            raise stopped
+    return grpc_server.Listener(context, listen, shared=shared)
 
 
 async def serve(loaded: Loaded, *, ready: Callable[[], None] | None = None) -> None:
@@ -140,15 +118,27 @@ async def serve(loaded: Loaded, *, ready: Callable[[], None] | None = None) -> N
     ConfigurationError if it would listen in the open, OSError if it cannot listen.
     """
     check_exposure(loaded)
-    # A reload computes in a thread beside the loop, and must hand over more often than every 5 ms.
-    sys.setswitchinterval(0.001)
     ending = Ending()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.ask)
-    async with running(loaded, ending) as context:
-        loop.add_signal_handler(signal.SIGHUP, _again, context)
-        log.info("serving", extra={"facts": _facts(context.service)})
+    await serve_until(ending, loaded, ready=ready)
+
+
+async def serve_until(
+    ending: Ending,
+    loaded: Loaded,
+    place: Place | None = None,
+    *,
+    ready: Callable[[], None] | None = None,
+) -> None:
+    """Serve until `ending` is asked for, alone or at a `place` among workers."""
+    # A reload computes in a thread beside the loop, and must hand over more often than every 5 ms.
+    sys.setswitchinterval(0.001)
+    async with running(loaded, ending, place) as context:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _again, context)
+        which = {"worker": place.worker.row.index} if place else {}
+        log.info("serving", extra={"facts": {**_facts(context.service), **which}})
         if ready:
             ready()
         await ending.asked.wait()
@@ -158,29 +148,41 @@ async def serve(loaded: Loaded, *, ready: Callable[[], None] | None = None) -> N
 
 
 @contextlib.asynccontextmanager
-async def running(loaded: Loaded, ending: Ending | None = None) -> AsyncIterator[Context]:
+async def running(
+    loaded: Loaded, ending: Ending | None = None, place: Place | None = None
+) -> AsyncIterator[Context]:
     """A service whose listeners accept; at the end requests under way are waited for.
 
     Unless `ending` is in haste.
     """
-    service = Service(loaded)
+    service, worker = Service(loaded), place.worker if place else None
     metrics = JournalMetrics(service.metrics.registry)
-    service.journal = open_journal(loaded.server.decision_log, loaded.decision_log, metrics)
-    reloader = Reloader(service, failing_cases)
+    turn = LockedTurn(worker.together) if worker else ALONE
+    service.journal = open_journal(loaded.server.decision_log, loaded.decision_log, metrics, turn)
+    if worker:
+        service.page_key = worker.together.page_key
+    reloader = Reloader(service, failing_cases, worker)
     context = make_context(service, reloader)
     started: list[Listener] = []
     try:
-        planned = listeners(context)
+        planned = listeners(context, place)
         await service.start()
+        if worker:
+            await worker.answer(service.metrics, reloader.soon)
+            await join(worker, service, reloader)
         for listener in planned:
             started.append(listener)
             await listener.start()
         reloader.start()
         yield context
     finally:
+        if worker:
+            worker.leaves()
         await reloader.stop()
         await (ending or Ending()).stop(started)
         await service.stop()
+        if worker:
+            await worker.stop()
 
 
 def _again(context: Context) -> None:

@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pdp.cli.cases import failing_cases
+from pdp.cli.listening import cannot_listen, loop_factory
 from pdp.cli.options import (
     AdminListen,
     Config,
@@ -26,12 +26,12 @@ from pdp.cli.options import (
     TlsClientCa,
     TlsKey,
     TrustNetwork,
+    Workers,
     policy_directory,
 )
 from pdp.cli.problems import show
 from pdp.cli.serve import serve
-from pdp.cli.terminal import give_up
-from pdp.errors import Severity
+from pdp.errors import ConfigurationError, Problem, Severity
 from pdp.runtime.load import Loaded, load
 from pdp.runtime.logs import configure_logging
 
@@ -49,6 +49,7 @@ def start(  # noqa: PLR0913 - one parameter for each flag
     listen: Listen = None,
     admin_listen: AdminListen = None,
     grpc_listen: GrpcListen = None,
+    workers: Workers = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     tls_client_ca: TlsClientCa = None,
@@ -68,6 +69,7 @@ def start(  # noqa: PLR0913 - one parameter for each flag
         "listen": listen,
         "admin_listen": admin_listen,
         "grpc_listen": grpc_listen,
+        "workers": workers,
         "tls_cert": _whole(tls_cert),
         "tls_key": _whole(tls_key),
         "tls_client_ca": _whole(tls_client_ca),
@@ -79,7 +81,7 @@ def start(  # noqa: PLR0913 - one parameter for each flag
     loaded = load(place, config, os.environ, given)
     for problem in (*loaded.warnings, *failing_cases(loaded)):
         show(replace(problem, severity=Severity.WARNING), error=True)
-    run(loaded)
+    (run if loaded.server.workers == 1 else _run_workers)(loaded)
 
 
 def _whole(path: str | None) -> str | None:
@@ -91,19 +93,20 @@ def run(loaded: Loaded, ready: Callable[[], None] | None = None) -> None:
     """Serve until told to stop; leaves with 4 if it cannot listen."""
     configure_logging(sys.stderr)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(serve(loaded, ready=ready))
     except (OSError, ValueError) as error:  # a host's name may be none at all
-        server = loaded.server
-        where = " and ".join(filter(None, (server.listen, server.admin_listen, server.grpc_listen)))
-        help_ = "is another process there already? choose others with --listen and --admin-listen"
-        give_up(f"cannot listen on {where}: {getattr(error, 'strerror', None) or error}", 4, help_)
+        cannot_listen(loaded.server, error)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The quicker loop where there is one."""
-    if find_spec("uvloop") is None:  # pragma: no cover - not on Windows
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
+def _run_workers(loaded: Loaded) -> None:
+    """The same with several processes; ConfigurationError without the extra for that."""
+    try:
+        from pdp.cli import workers
+    except Exception as error:  # a version that does not fit raises anything: exit code 3
+        lines = str(error).splitlines() or [type(error).__name__]
+        message = f"the package for workers cannot be imported: {lines[0]}"
+        help_ = "install this project with its extra: in its directory, `pip install '.[workers]'`"
+        problem = Problem("server.workers", None, "missing-extra", message, help_)
+        raise ConfigurationError([problem]) from error
+    workers.run_workers(loaded)

@@ -5,29 +5,34 @@ from __future__ import annotations
 import os
 import select
 import stat
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from pdp.runtime.journal_settings import STDOUT
+from pdp.runtime.turns import ALONE, Turn
 
 _STDOUT: Final = 1
 _ATOMIC: Final = select.PIPE_BUF  # bytes that a pipe takes as one, and at once where it is ready
 _LOOK_MILLISECONDS: Final = 100
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _MODE: Final = 0o600
+_OPEN_SECONDS: Final = 1.0  # for a turn to open the file: another process may write just then
+_END: Final = b"\n"  # of what somebody else has left of a line
 
 
 class Sink:
-    """One open destination. Not for several threads."""
+    """One open destination. Not for several threads; processes that share it take `turn`s."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, turn: Turn = ALONE) -> None:
         """OSError if it cannot be opened; a FIFO that nobody reads is such."""
         self._path = path
-        self._descriptor = _open(path)
+        self._turn = turn
+        self._torn = b""  # what stands there of a line that is not written to its end
+        self._descriptor = self._open()
         self._whole = _is_file(self._descriptor)
         self._rest: list[bytes] = []
         self._count = 0
-        self._torn = b""  # what stands there of a line that is not written to its end
 
     def reopen(self) -> None:
         """Go on in what has the path by now, as after a rotation; OSError leaves all as it is.
@@ -36,12 +41,13 @@ class Sink:
         """
         if self._path == STDOUT:
             return
-        descriptor = _open(self._path)
+        descriptor = self._open()
         os.close(self._descriptor)
         self._descriptor, self._whole = descriptor, _is_file(descriptor)
         if self._rest:
             self._rest[0] = self._torn + self._rest[0]
         self._torn = b""
+        self._turn.give()
 
     def write(self, lines: Sequence[bytes], patient: Callable[[], bool]) -> bool:
         """Write all lines behind what was left last time; True if all are written.
@@ -50,12 +56,28 @@ class Sink:
         way the rest is kept for the next attempt, so that nothing is written twice or torn.
         """
         self._rest += self._pieces(lines)
+        if not self._rest:
+            return True
+        if not self._turn.take(patient):
+            return False
+        try:
+            return self._write(patient)
+        finally:
+            if not self._torn:  # else nobody else may write: it would stand within our line
+                self._turn.give()
+
+    def _write(self, patient: Callable[[], bool]) -> bool:
+        if self._turn.found_torn() and (not self._whole or _ends_within_line(self._path)):
+            self._rest[0] = _END + self._rest[0]
         while self._rest:
             if not self._whole and not self._ready():
                 if not patient():
                     return False
                 continue
             piece = self._rest[0]
+            # A pipe takes a piece of whole lines as one.
+            if self._whole or self._torn or not piece.endswith(_END):
+                self._turn.writing()
             try:
                 written = os.write(self._descriptor, piece)
             except BlockingIOError:
@@ -67,7 +89,8 @@ class Sink:
 
     def _took(self, piece: bytes, written: int) -> None:
         done = piece[:written]
-        self._count += done.count(b"\n")
+        ended_anothers = not self._torn and done.startswith(_END)  # no record begins with that
+        self._count += done.count(_END) - ended_anothers
         _, feed, behind = done.rpartition(b"\n")
         self._torn = behind if feed else self._torn + done
         self._rest[0] = piece[written:]
@@ -87,6 +110,16 @@ class Sink:
     def close(self) -> None:
         """Give the destination up."""
         os.close(self._descriptor)
+
+    def _open(self) -> int:
+        """Opened with the turn: what another process writes just now does not lack its end."""
+        until = time.monotonic() + _OPEN_SECONDS
+        self._turn.take(lambda: time.monotonic() < until)
+        try:
+            return _open(self._path)
+        finally:
+            if not self._torn:
+                self._turn.give()
 
     def _pieces(self, lines: Sequence[bytes]) -> list[bytes]:
         """Lines together; for a pipe no more than it takes at once, so that lines do not mix."""

@@ -1,12 +1,14 @@
-"""What can be wrong with what `[server]` and `[[callers]]` say of TLS and certificates."""
+"""What can be wrong with what `[server]` and `[[callers]]` say of TLS, and of workers."""
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from pdp.errors import Problem
+from pdp.errors import Problem, Severity
+from pdp.runtime.limits import LimitSettings, parse_rates
 from pdp.runtime.settings import CallerSettings, ServerSettings
 
 # As they stand in a certificate: a SPIFFE id, a DNS name, or the subject's common name.
@@ -65,3 +67,39 @@ def _caller(caller: CallerSettings, server: ServerSettings) -> Iterator[tuple[st
     if server.tls_client_ca is None:
         message = f"{who} has a `certificate` that nothing verifies"
         yield "half-tls", message, "name the `tls_client_ca` that issues it in `[server]`"
+
+
+def check_workers(
+    server: ServerSettings, limits: LimitSettings, file: str, *, passwords: bool
+) -> list[Problem]:
+    """What does not go together with several workers, and what they count each for themselves."""
+    if server.workers == 1:
+        return []
+    problems = []
+    if sys.platform != "linux":
+        message = "`server.workers` is more than 1, which is for Linux only"
+        problems.append(Problem(file, None, "bad-workers", message, "start several PDPs"))
+    if server.grpc_listen is not None and server.grpc_listen.startswith("unix:"):
+        message = "`server.grpc_listen` is a Unix socket, which workers cannot share"
+        help_ = "name a `HOST:PORT` on loopback, or set `server.workers` to 1"
+        problems.append(Problem(file, None, "bad-workers", message, help_))
+    guesses = ("failed_passwords", "failed_passwords_per_address") if passwords else ()
+    for key in (*guesses, *_REQUESTS):
+        if _bounds(getattr(limits, key)):
+            message = f"`limits.{key}` is counted by each of {server.workers} workers for itself"
+            help_ = (
+                "as many times more are let through: set it lower, or let the gateway bound that"
+            )
+            found = Problem(file, None, "limits-by-worker", message, help_, Severity.WARNING)
+            problems.append(found)
+    return problems
+
+
+_REQUESTS: Final = ("requests_per_address", "requests_per_subject", "requests_per_api_key")
+
+
+def _bounds(rate: str | None) -> bool:
+    try:
+        return bool(parse_rates(rate))
+    except ValueError:  # told elsewhere
+        return False

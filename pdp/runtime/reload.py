@@ -10,17 +10,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from watchfiles import awatch
 
 from pdp.errors import ConfigurationError, Problem, Severity
 from pdp.gently import is_held_elsewhere, take_apart
-from pdp.identity.revocation import FILE as REVOCATIONS
 from pdp.policy.snapshot import Snapshot
+from pdp.runtime.edits import Signature, settled, signature
 from pdp.runtime.garbage import only_young, set_aside, take_back
 from pdp.runtime.load import Loaded
 from pdp.runtime.restrictions import protecting, restrictions, unheeded
@@ -30,12 +29,14 @@ log = logging.getLogger("pdp.reload")
 
 Result = Literal["activated", "unchanged", "rejected"]
 Verify = Callable[[Loaded], list[Problem]]
-Signature = tuple[tuple[str, int, int, int, int], ...]
 
 POLL_MILLISECONDS = 500  # where events are missed (network file systems), this finds the edit
-SETTLE_SECONDS = 0.1  # a directory that still changes is not read
 RETIRE_SECONDS = 0.05  # how often a policy that was replaced is asked whether it still judges
 RETIRE_ROUNDS = 200
+AGREE_SECONDS = (
+    2.0  # for other workers to build what this one has built, or twice as long as it took
+)
+AGREE_ROUNDS = 5
 MOST_TOLD = 1_000  # problems of one attempt: they are written and read on the event loop
 
 
@@ -52,10 +53,27 @@ class Reload:
     left_out: int = 0
 
 
+class Others(Protocol):
+    """Workers that serve the same directory: a policy goes live in all of them together."""
+
+    async def agree(self, revision: str, seconds: float) -> bool:
+        """Wait until they can do so, but not for longer; False if one has read what is newer."""
+        ...
+
+    def gives_up(self) -> None:
+        """What was to go live does not."""
+        ...
+
+    def decides_by(self, revision: str) -> None:
+        """It is live here."""
+        ...
+
+
 class Reloader:
     """Reloads the policy of one service; attempts never overlap."""
 
-    def __init__(self, service: Service, verify: Verify) -> None:
+    def __init__(self, service: Service, verify: Verify, others: Others | None = None) -> None:
+        self._others = others
         self._service = service
         self._verify = verify
         self._lock = asyncio.Lock()
@@ -88,11 +106,29 @@ class Reloader:
     async def reload(self) -> Reload:
         """Read the directory now and make it live if it is good; never raises."""
         async with self._lock:
-            attempt = await asyncio.to_thread(self._candidate)
+            attempt = await self._agreed()
             if isinstance(attempt, Loaded):
                 attempt = self._activate(attempt)
         self._record(attempt)
         return attempt
+
+    async def _agreed(self) -> Loaded | Reload:
+        """What stands in the directory, once all workers that there are have read it."""
+        others, rounds = self._others, AGREE_ROUNDS
+        while True:
+            rounds, started = rounds - 1, time.monotonic()
+            attempt = await asyncio.to_thread(self._candidate)
+            if others is None:
+                return attempt
+            if not isinstance(attempt, Loaded):
+                others.gives_up()
+                return attempt
+            seconds = max(AGREE_SECONDS, 2 * (time.monotonic() - started))
+            if await others.agree(attempt.snapshot.revision, seconds) or not rounds:
+                return attempt
+            held = [attempt]
+            del attempt
+            await asyncio.to_thread(take_apart, held)
 
     async def _watch(self) -> None:
         """INVARIANT: nothing but being cancelled ends this, whatever goes wrong in one round."""
@@ -116,7 +152,7 @@ class Reloader:
 
     async def _look(self, directory: Path) -> None:
         if await asyncio.to_thread(signature, directory) != self._seen:
-            self._seen = await _settled(directory)
+            self._seen = await settled(directory)
             await self.reload()
 
     def _candidate(self) -> Loaded | Reload:
@@ -159,6 +195,8 @@ class Reloader:
         service = self._service
         replaced = [service.snapshot]
         service.activate(loaded.snapshot, time.time())
+        if self._others is not None:
+            self._others.decides_by(loaded.snapshot.revision)
         # What was loaded at the start does not keep its snapshot, nor is it compared with that.
         service.loaded = replace(
             service.loaded, snapshot=loaded.snapshot, policy_warnings=loaded.policy_warnings
@@ -196,31 +234,3 @@ async def _retire(replaced: list[Snapshot]) -> None:
             break
         await asyncio.sleep(RETIRE_SECONDS)
     await asyncio.to_thread(take_apart, replaced)
-
-
-async def _settled(directory: Path) -> Signature:
-    """The directory's signature once it has not changed for a moment, or for a bounded time."""
-    seen = await asyncio.to_thread(signature, directory)
-    for _ in range(10):
-        await asyncio.sleep(SETTLE_SECONDS)
-        now = await asyncio.to_thread(signature, directory)
-        if now == seen:
-            break
-        seen = now
-    return seen
-
-
-def signature(directory: Path) -> Signature:
-    """Cheap evidence of change: what each file really is, how long, and when it was written."""
-    found = []
-    try:
-        paths = sorted(directory.iterdir())
-    except OSError as error:
-        return (("", error.errno or 0, 0, 0, 0),)
-    for path in paths:
-        if path.name == REVOCATIONS:  # watched on its own path
-            continue
-        with suppress(OSError):
-            stat = path.stat()
-            found.append((path.name, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    return tuple(found)

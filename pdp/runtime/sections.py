@@ -16,7 +16,7 @@ from pdp.policy.settings import CASBIN_PAIR, ConcealmentSettings, LayerSettings,
 from pdp.runtime.gateway_settings import check_gateways
 from pdp.runtime.journal_settings import DecisionLogSettings, check_decision_log
 from pdp.runtime.limits import LimitSettings, check_guesses, check_limits
-from pdp.runtime.listener_settings import check_caller_certificates
+from pdp.runtime.listener_settings import check_caller_certificates, check_workers
 from pdp.runtime.settings import (
     CallerSettings,
     ServerSettings,
@@ -71,7 +71,9 @@ def read_sections(
     problems += check_callers(operator.callers, file)
     problems += check_decision_log(operator.decision_log, file)
     problems += check_caller_certificates(operator.callers, operator.server, file)
-    if operator.authentication.basic is not None:
+    passwords = operator.authentication.basic is not None
+    problems += check_workers(operator.server, operator.limits, file, passwords=passwords)
+    if passwords:
         problems += check_guesses(operator.limits, file)
     return operator, policy, problems
 

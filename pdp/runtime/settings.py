@@ -30,6 +30,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     admin_listen: str = "127.0.0.1:7374"
     admin_key_sha256_file: str | None = None  # hex digests of keys: who may ask /v1/* there
     grpc_listen: str | None = None  # for Envoy's gRPC API; needs the extra `grpc`
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # processes; needs the extra for more
     public_url: str | None = None  # under which callers of the AuthZEN API reach this PDP
     decision_log: str = "-"  # where decisions are recorded: a file, `-` for stdout, or `off`
     trust_network: bool = False  # off loopback, whoever reaches the port may ask

@@ -45,7 +45,7 @@ class Search:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._service = context.service
-        self._tokens = PageTokens()
+        self._tokens = PageTokens(context.service.page_key)
         self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
         self._waiting = 0
 

@@ -39,16 +39,17 @@ class Health:
 
 
 class Listener:
-    """A gRPC server that accepts at `listen`, once it is started."""
+    """A gRPC server that accepts at `listen`, once it is started; a port can be `shared`."""
 
-    def __init__(self, context: Context, listen: str) -> None:
+    def __init__(self, context: Context, listen: str, *, shared: bool = False) -> None:
         server = context.service.loaded.server
         self._listen, self._drain = listen, server.drain_seconds
         self._server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", server.max_body_bytes),
                 ("grpc.max_metadata_size", server.max_header_bytes),
-                ("grpc.so_reuseport", 0),  # or two processes would share a port unawares
+                # Workers share a port, which is reserved; else two processes would, unawares.
+                ("grpc.so_reuseport", int(shared)),
                 ("grpc.server_handshake_timeout_ms", round(server.header_seconds * 1_000)),
                 ("grpc.max_allowed_incoming_connections", server.max_connections),
             ),

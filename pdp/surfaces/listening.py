@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -17,7 +17,12 @@ from pdp.surfaces.app import Routes, Server, admin_routes, public_routes
 from pdp.surfaces.certificates import Certified
 from pdp.surfaces.connections import Bounds, Count
 from pdp.surfaces.context import Context
+from pdp.surfaces.handshakes import Handshakes
 from pdp.surfaces.sockets import BACKLOG, OpenSocket, open_sockets, room_for
+
+Open = Callable[[str, ServerSettings], Awaitable[list[OpenSocket]]]
+
+Accepting = asyncio.AbstractServer | Handshakes
 
 _LAST_SECONDS: Final = 0.1
 _ANSWERED_SECONDS: Final = 0.05  # how often a listener that ends looks whether all is answered
@@ -52,63 +57,47 @@ class HttpListener:
         certificates: Certificates | None = None,
         *,
         operators: bool = False,
+        sockets: Open = open_sockets,
     ) -> None:
+        self._open = sockets
         self._operators = operators
         self._settings = context.service.loaded.server
         self._listen = listen
         self._server = partial(Server, routes, context, bounds)
         self._certificates = certificates
         self._sockets: list[OpenSocket] = []
-        self._accepting: list[asyncio.AbstractServer] = []
+        self._accepting: list[Accepting] = []
         self._connections: Server | None = None
-        self._renewing: asyncio.Task[None] | None = None
 
     def count(self) -> int:
         """How many connections there are."""
-        return 0 if self._connections is None else len(self._connections.connections)
+        server = self._connections
+        return 0 if server is None else len(server.connections) + len(server.arriving)
 
     async def start(self) -> None:
         """Accept connections; OSError if that is not possible."""
         self._connections = self._server()
-        self._sockets = await open_sockets(self._listen, self._settings)
-        await self._accept(self._connections)
-        if self._certificates is not None:
-            self._certificates.when_renewed(self._renew)
+        self._sockets = await self._open(self._listen, self._settings)
+        self._accepting = [await self._accept(self._connections, found) for found in self._sockets]
 
-    async def _accept(self, connections: Server) -> None:
-        """Accept with the TLS of now; whoever is connected stays."""
-        loop, before = asyncio.get_running_loop(), self._accepting
-        tls = self._tls()
-        seconds = None if tls is None else self._settings.header_seconds
-        # Copies of the same sockets: what waits to be accepted is lost by none of this.
-        self._accepting = [
-            await (loop.create_server if found.path is None else loop.create_unix_server)(
-                connections,
-                sock=found.socket.dup(),
-                ssl=tls,
-                ssl_handshake_timeout=seconds,
-                backlog=BACKLOG,
+    async def _accept(self, connections: Server, found: OpenSocket) -> Accepting:
+        loop, listening = asyncio.get_running_loop(), found.socket.dup()
+        certificates, operators = self._certificates, self._operators
+        if certificates is None:
+            return await (loop.create_unix_server if found.is_unix else loop.create_server)(
+                connections, sock=listening, backlog=BACKLOG
             )
-            for found in self._sockets
-        ]
-        for server in before:
-            server.close()
 
-    def _tls(self) -> ssl.SSLContext | None:
-        if self._certificates is None:
-            return None
-        contexts = self._certificates.contexts
-        return contexts.operators if self._operators else contexts.gateways
+        def tls() -> ssl.SSLContext:
+            """That of now: its files are followed."""
+            contexts = certificates.contexts
+            return contexts.operators if operators else contexts.gateways
 
-    def _renew(self) -> None:
-        if self._connections is not None and self._sockets:
-            self._renewing = asyncio.create_task(self._accept(self._connections))
+        return Handshakes(connections, listening, tls, self._settings.header_seconds)
 
     async def stop(self) -> None:
         """Accept nothing more, wait for requests under way, and close all connections."""
         sockets, self._sockets = self._sockets, []
-        if self._renewing is not None:
-            await asyncio.gather(self._renewing, return_exceptions=True)
         for server in self._accepting:
             server.close()
         for found in sockets:
@@ -125,8 +114,11 @@ class HttpListener:
         await connections.shutdown(_LAST_SECONDS)
 
 
-def http_listeners(context: Context) -> list[HttpListener]:
-    """The listener that gateways and services ask, and the one for operators."""
+def http_listeners(context: Context, sockets: Open = open_sockets) -> list[HttpListener]:
+    """The listener that gateways and services ask, and the one for operators.
+
+    They listen on what `sockets` opens.
+    """
     service = context.service
     server, access = service.loaded.server, service.loaded.access
     counted = Connections(service.metrics.registry)
@@ -137,16 +129,27 @@ def http_listeners(context: Context) -> list[HttpListener]:
 
     # Without names, whoever has a certificate of that authority may ask.
     only = admits if server.client_certificates else None
-    most = room_for(server.max_connections, listeners=2)
+    most = room_for(server.max_connections, listeners=2 + (server.grpc_listen is not None))
     main = make_bounds(server, most, partial(counted.count, "main"), only)
     admin = make_bounds(server, most, partial(counted.count, "admin"), None)
     secret = None if is_local(server.admin_listen) else access.certificates
     found = {
         "main": HttpListener(
-            context, server.listen, public_routes(context), main, access.certificates
+            context,
+            server.listen,
+            public_routes(context),
+            main,
+            access.certificates,
+            sockets=sockets,
         ),
         "admin": HttpListener(
-            context, server.admin_listen, admin_routes(context), admin, secret, operators=True
+            context,
+            server.admin_listen,
+            admin_routes(context),
+            admin,
+            secret,
+            operators=True,
+            sockets=sockets,
         ),
     }
     for name, listener in found.items():

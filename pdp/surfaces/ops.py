@@ -85,7 +85,7 @@ def metrics(context: Context) -> Handler:
     """All metrics, in the Prometheus text format."""
 
     async def handle(_request: web.BaseRequest) -> Answer:
-        body = context.service.metrics.exposition()
+        body = await context.service.metrics.whole()
         return plain(200, body, "text/plain; version=0.0.4; charset=utf-8")
 
     return handle

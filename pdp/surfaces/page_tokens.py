@@ -24,13 +24,15 @@ class _Content(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PageTokens:
-    """Seals and opens them with a key of this process; after a restart a search begins anew.
+    """Seals and opens them with a key of this process and of its workers.
+
+    After a restart a search begins anew.
 
     They are encrypted, not only signed: a cursor can hold a name that the asker may not see.
     """
 
-    def __init__(self, key: bytes | None = None) -> None:
-        self._cipher = AESGCM(key or AESGCM.generate_key(256))
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
 
     def seal(self, search: bytes, cursor: Any, revision: str, limit: int) -> str:
         """A token to go on with `search`, a digest of all that was asked, behind `cursor`."""

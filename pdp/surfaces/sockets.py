@@ -32,6 +32,11 @@ class OpenSocket:
     path: Path | None = None
     file: tuple[int, int] = (0, 0)  # device and inode
 
+    @property
+    def is_unix(self) -> bool:
+        """Whether it has a path instead of an address."""
+        return self.socket.family == socket.AF_UNIX
+
     def close(self) -> None:
         """Close it, and remove its file unless another one stands there by now."""
         self.socket.close()
@@ -44,7 +49,7 @@ async def open_sockets(listen: str, server: ServerSettings) -> list[OpenSocket]:
     """Sockets that listen there: one, or one for each address of a host's name; or OSError."""
     place = parse_listen(listen)
     if isinstance(place, str):
-        return [_unix(Path(place), server)]
+        return [open_unix(Path(place), server)]
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(*place, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with contextlib.ExitStack() as opened:
@@ -80,15 +85,15 @@ def _tcp(family: int, address: tuple[object, ...]) -> OpenSocket:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)
-        _listen(made)
+        listen_on(made)
     except OSError:
         made.close()
         raise
     return OpenSocket(made)
 
 
-def _unix(path: Path, server: ServerSettings) -> OpenSocket:
-    """A socket with its mode and group: nobody can connect before it has them."""
+def open_unix(path: Path, server: ServerSettings) -> OpenSocket:
+    """A socket with its mode and group: nobody can connect before it has them; or OSError."""
     remove_stale(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -101,14 +106,15 @@ def _unix(path: Path, server: ServerSettings) -> OpenSocket:
         if server.socket_group is not None:
             os.chown(path, -1, _group(server.socket_group))
         path.chmod(int(server.socket_mode, 8))
-        _listen(made)
+        listen_on(made)
     except OSError:
         opened.close()
         raise
     return opened
 
 
-def _listen(made: socket.socket) -> None:
+def listen_on(made: socket.socket) -> None:
+    """Accept connections on a socket that is bound."""
     made.listen(BACKLOG)
     made.setblocking(False)
 

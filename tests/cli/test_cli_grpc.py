@@ -49,6 +49,7 @@ def test_grpc_off_loopback_is_refused_unless_the_network_is_trusted() -> None:
     found = process("serve", STARTER, *places(), "--grpc-listen", "0.0.0.0:1", cwd=STARTER)
     assert found.code == 3
     assert "open-gateway-endpoints" in found.err
+    assert "gRPC is spoken without TLS" in found.err
     assert "server.grpc_listen" in found.err
 
 

@@ -112,6 +112,9 @@ def _weight(parameter: str) -> float:
     return float(match[1])
 
 
+NONE: Final[Mapping[int, bytes]] = MappingProxyType({})
+
+
 class _Text(NamedTuple):
     code: str
     message: str
@@ -161,8 +164,8 @@ _FORMS: Final = MappingProxyType(
 )
 
 
-def _outcome(key: Outcome | Reason) -> Outcome:
-    return key if isinstance(key, Outcome) else Outcome.FORBIDDEN
+def _status(key: Outcome | Reason) -> int:
+    return STATUS[key if isinstance(key, Outcome) else Outcome.FORBIDDEN]
 
 
 def told(verdict: Verdict) -> Outcome | Reason:
@@ -171,22 +174,37 @@ def told(verdict: Verdict) -> Outcome | Reason:
     return verdict.reason if wanting else verdict.outcome
 
 
-# INVARIANT: bodies are made before any request is seen, so they hold no byte of one.
-BODIES: Final[Mapping[tuple[Outcome | Reason, MediaType], bytes]] = MappingProxyType(
-    {
-        (key, media): form(STATUS[_outcome(key)], text)
-        for key, text in _TEXTS.items()
-        for media, form in _FORMS.items()
-    }
-)
+class Bodies:
+    """Every body that there can be.
 
-
-def body(told: Outcome | Reason, media: MediaType, message: str | None = None) -> bytes:
-    """The bytes for a refusal, by its outcome, or by a reason that is `told`.
-
-    `message` is a RequestError's text (the name of a field or header and what is wrong, never
-    content); it stands in the body of a bad request only.
+    `pages` are the operator's own HTML, by status, and `forbidden` is what a 403 says instead.
     """
-    if message is not None and told is Outcome.BAD_REQUEST:
-        return _FORMS[media](STATUS[told], _Text(_TEXTS[told].code, message))
-    return BODIES[told, media]
+
+    def __init__(self, pages: Mapping[int, bytes] = NONE, forbidden: str | None = None) -> None:
+        texts = dict(_TEXTS)
+        if forbidden is not None:
+            texts[Outcome.FORBIDDEN] = _Text(_TEXTS[Outcome.FORBIDDEN].code, forbidden)
+        self._pages = pages
+        # INVARIANT: made before any request is seen, so they hold no byte of one.
+        self._made = {
+            (key, media): self._form(media, _status(key), text)
+            for key, text in texts.items()
+            for media in MediaType
+        }
+
+    def of(self, told: Outcome | Reason, media: MediaType, message: str | None = None) -> bytes:
+        """The bytes for a refusal, by its outcome, or by a reason that is `told`.
+
+        `message` is a RequestError's text (the name of a field or header and what is wrong, never
+        content); it stands in the body of a bad request only, and in no page of the operator's.
+        """
+        if message is not None and told is Outcome.BAD_REQUEST:
+            return self._form(media, STATUS[told], _Text(_TEXTS[told].code, message))
+        return self._made[told, media]
+
+    def _form(self, media: MediaType, status: int, text: _Text) -> bytes:
+        own = self._pages.get(status) if media is MediaType.HTML else None
+        return _FORMS[media](status, text) if own is None else own
+
+
+OURS: Final = Bodies()

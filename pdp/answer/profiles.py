@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from pdp.answer.bodies import CONTENT_TYPE, body, choose, told
+from pdp.answer.bodies import CONTENT_TYPE, OURS, Bodies, choose, told
 from pdp.answer.challenges import Challenges, challenge, forbidden_challenge
 from pdp.answer.identity_fields import Fields, IdentityFields, respelled
 from pdp.model import STATUS, Answer, Outcome, Verdict
@@ -27,10 +27,11 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """What answers say of this PDP: what a 401 asks for, the names in an allow."""
+    """What answers say of this PDP: what a 401 asks for, the names in an allow, the bodies."""
 
     challenges: Challenges
     identity: IdentityFields
+    bodies: Bodies = OURS
 
 
 _PROFILES: Final = (Profile.PLAIN, Profile.NGINX, Profile.ENVOY)
@@ -92,7 +93,8 @@ def render(
         return Answer(status, fields)
     media = choose(accept)
     content_type = ("Content-Type", CONTENT_TYPE[media])
-    return Answer(status, (content_type, *fields), body(told(verdict), media, message))
+    body = presentation.bodies.of(told(verdict), media, message)
+    return Answer(status, (content_type, *fields), body)
 
 
 def _allow_fields(verdict: Verdict, profile: Profile, identity: IdentityFields) -> Fields:

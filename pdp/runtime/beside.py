@@ -1,4 +1,4 @@
-"""What lives beside the policy: credentials, limits, countries; no reload replaces it."""
+"""What lives beside the policy: credentials, limits, countries, pages; no reload replaces it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from pdp.answer.bodies import Bodies
 from pdp.errors import Problem
 from pdp.identity.chain import Authenticator
 from pdp.identity.revocation import NONE, Revocations
@@ -15,6 +16,7 @@ from pdp.runtime.following import Followed, Watch
 from pdp.runtime.geo import Countries, load_countries
 from pdp.runtime.limits import Limits
 from pdp.runtime.means import Equipment, load_equipment, measure
+from pdp.runtime.pages import load_bodies
 from pdp.runtime.revocations import RevocationFile, load_revocations
 from pdp.runtime.sections import Operator
 from pdp.runtime.sources import SETTINGS
@@ -29,6 +31,7 @@ class Beside:
     limits: Limits
     countries: Countries | None
     revocations: Revocations | None  # at start; None without a `revoked.csv`
+    bodies: Bodies
 
 
 def load_beside(
@@ -43,10 +46,12 @@ def load_beside(
     settings = operators.authentication
     equipment, problems = load_equipment(settings, file, base, environment, limits)
     countries, found = load_countries(operators.server, base)
-    problems += found
+    bodies, wrong = load_bodies(operators.server, base)
+    problems += found + wrong
     revocations, found = load_revocations(directory)
     authenticator = Authenticator(settings, equipment.means, revocations or NONE)
-    return Beside(authenticator, equipment, limits, countries, revocations), problems + found
+    beside = Beside(authenticator, equipment, limits, countries, revocations, bodies)
+    return beside, problems + found
 
 
 def watch(

@@ -19,6 +19,8 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=60)]
 IdleSeconds = Annotated[float, msgspec.Meta(ge=1, le=86_400)]
 Delay = Annotated[float, msgspec.Meta(ge=0, le=60)]
+_LINE = r"^[^\x00-\x1f\x7f]+\Z"
+Message = Annotated[str, msgspec.Meta(max_length=1_024, pattern=_LINE)]
 SocketMode = Annotated[str, msgspec.Meta(pattern=r"^0?[0-7]{3}$")]
 PREFIX = "PDP_"
 
@@ -50,6 +52,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     login_url: str | None = None  # where a browser is sent that would get a 401
     login_return_parameter: str = "return_to"
     login_return_hosts: tuple[str, ...] = ()  # to which another host's login page may return
+    html_pages: str | None = None  # a directory with pages of your own: `403.html` and the like
+    forbidden_message: Message | None = None  # what a 403 says to the client
     require_https: bool = False  # refuse credentials that came over plain http
     country_header: str | None = None  # in which the gateway tells the client's country
     country_database: str | None = None  # a MaxMind DB file that knows it; needs the extra `geo`

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from pdp.answer.bodies import MediaType, body
+from pdp.answer.bodies import OURS, MediaType
 from pdp.errors import RequestError
 from pdp.model import Answer, Outcome, vouched_identity
 from pdp.policy.snapshot import Snapshot
@@ -26,7 +26,7 @@ SURFACE: Final = "authzen"
 # What the end user may be told, by outcome: nothing of the request, and no reason.
 USER_TEXT: Final[Mapping[Outcome, str]] = MappingProxyType(
     {
-        outcome: msgspec.json.decode(body(outcome, MediaType.JSON))["message"]
+        outcome: msgspec.json.decode(OURS.of(outcome, MediaType.JSON))["message"]
         for outcome in Outcome
         if outcome is not Outcome.ALLOW
     }
@@ -94,7 +94,7 @@ class AuthZen:
 def single(decision: Decision, caller: Caller) -> Answer:
     """The answer to one question; a fault is no decision, and no 200."""
     if decision.verdict.outcome is Outcome.FAULT:
-        return plain(503, body(Outcome.FAULT, MediaType.JSON))
+        return plain(503, OURS.of(Outcome.FAULT, MediaType.JSON))
     return plain(200, msgspec.json.encode(told(decision, caller)))
 
 

@@ -100,7 +100,9 @@ def make_context(service: Service, reloader: Reloader) -> Context:
         service=service,
         reloader=reloader,
         reading=_reading(server, service.loaded.beside.countries),
-        presentation=Presentation(_challenges(service.loaded.authentication), identity),
+        presentation=Presentation(
+            _challenges(service.loaded.authentication), identity, service.loaded.beside.bodies
+        ),
         preflight=exempting(server.preflight),
         login=make_login(server),
     )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from pdp.answer.bodies import MediaType, body
+from pdp.answer.bodies import OURS, MediaType
 from pdp.answer.challenges import Challenges, schemes
 from pdp.answer.identity_fields import IdentityFields, field_text
 from pdp.answer.profiles import LOGIN_STATUS, STATUS_OF, Presentation, Profile, render
@@ -209,7 +209,7 @@ def test_the_body_has_the_form_that_accept_prefers(
 ) -> None:
     got = answer(refused(outcome), accept=accept)
     assert dict(got.headers)["Content-Type"] == content_type
-    assert got.body == body(outcome, media)
+    assert got.body == OURS.of(outcome, media)
 
 
 @pytest.mark.parametrize("profile", Profile)

@@ -2,6 +2,7 @@
 
     python benchmarks/hostile.py            # 1,000 of each kind; exit 1 where a bound is missed
     python benchmarks/hostile.py --short    # 100 of each kind
+    python benchmarks/hostile.py --tls      # handshakes that do not go on; with --short as well
 
 All on loopback, from a process of its own: slow heads and slow bodies drip a byte at a time, silent
 ones send nothing, kept ones ask once and stay. Before and during that, 200 good requests a second
@@ -13,8 +14,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import datetime as dt
 import json
+import os
 import resource
+import ssl
 import sys
 import tempfile
 import time
@@ -24,6 +28,11 @@ from pathlib import Path
 from statistics import median
 
 from chaos import free_port, start
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 MODEL = """[request_definition]
 r = obj, act
@@ -41,7 +50,7 @@ GOOD = (
 )
 HEAD = b"GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Drip: " + b"a" * 4_096
 BODY = (
-    b"POST /v1/decision HTTP/1.1\r\nHost: pdp\r\nContent-Type: application/json\r\n"
+    b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: 4096\r\n\r\n"
 )
 GOOD_PER_SECOND = 200
@@ -50,7 +59,7 @@ DRIP_SECONDS = 1.0
 CLOSED_SECONDS = 15.0  # by when slow ones must be gone
 P99_MILLISECONDS = 20.0
 MEGABYTES = 50.0
-SLOW = ("slow heads", "slow bodies", "silent")
+SLOW = ("slow heads", "slow bodies", "silent", "handshakes")
 
 
 @dataclass
@@ -89,6 +98,12 @@ async def kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await asyncio.sleep(3_600)
 
 
+async def handshake(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The beginning of a handshake of TLS."""
+    writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 200)
+    await asyncio.sleep(3_600)
+
+
 Kind = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 KINDS: dict[str, Kind] = {
     "slow heads": slow_head,
@@ -96,6 +111,7 @@ KINDS: dict[str, Kind] = {
     "silent": silent,
     "kept": kept,
 }
+TLS_KINDS: dict[str, Kind] = {"handshakes": handshake, "silent": silent}
 
 
 async def attack(port: int, kind: Kind, seen: Seen) -> None:
@@ -118,14 +134,15 @@ async def attack(port: int, kind: Kind, seen: Seen) -> None:
 class Asker:
     """Asks as a gateway does, over connections that are kept; another one where one was closed."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
+        self._port, self._tls = port, tls
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self) -> float:
         """After how many milliseconds the answer came, which is an allow."""
         if not self._idle:
-            self._idle.append(await asyncio.open_connection("127.0.0.1", self._port))
+            place = "127.0.0.1", self._port
+            self._idle.append(await asyncio.open_connection(*place, ssl=self._tls))
         reader, writer = self._idle.pop()
         began = time.perf_counter()
         writer.write(GOOD)
@@ -163,9 +180,9 @@ def typical(seconds: list[list[float]]) -> float:
     return median(share(second, 0.99) for second in seconds)
 
 
-async def until_open(port: int, seconds: float = 15) -> Asker:
+async def until_open(port: int, tls: ssl.SSLContext | None, seconds: float = 15) -> Asker:
     """An asker, once the PDP answers."""
-    asker, deadline = Asker(port), time.monotonic() + seconds
+    asker, deadline = Asker(port, tls), time.monotonic() + seconds
     while True:
         try:
             await asker.ask()
@@ -177,12 +194,12 @@ async def until_open(port: int, seconds: float = 15) -> Asker:
             return asker
 
 
-async def attacks(port: int, each: int) -> dict[str, Seen]:
+async def attacks(port: int, each: int, kinds: dict[str, Kind]) -> dict[str, Seen]:
     """All of them, by turns, until the slow ones have had their time."""
-    seen = {name: Seen() for name in KINDS}
+    seen = {name: Seen() for name in kinds}
     tasks = []
-    for name in [*KINDS] * each:
-        tasks.append(asyncio.create_task(attack(port, KINDS[name], seen[name])))
+    for name in [*kinds] * each:
+        tasks.append(asyncio.create_task(attack(port, kinds[name], seen[name])))
         await asyncio.sleep(1 / OPENED_PER_SECOND)
     await asyncio.sleep(CLOSED_SECONDS)
     for task in tasks:
@@ -191,20 +208,22 @@ async def attacks(port: int, each: int) -> dict[str, Seen]:
     return seen
 
 
-async def attacked(port: int, each: int) -> dict[str, Seen]:
+async def attacked(port: int, each: int, *flags: str) -> dict[str, Seen]:
     """The same, in a process of its own."""
-    command = [sys.executable, __file__, "--attack", str(port), "--each", str(each)]
+    command = [sys.executable, __file__, "--attack", str(port), "--each", str(each), *flags]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     said, _ = await process.communicate()
     return {name: Seen(**found) for name, found in json.loads(said).items()}
 
 
-async def measure(process: int, port: int, each: int, quiet: int) -> bool:
+async def measure(
+    process: int, port: int, each: int, quiet: int, tls: ssl.SSLContext | None
+) -> bool:
     """Print what good requests, memory and hostile connections came to; whether all held."""
-    asker = await until_open(port)
+    asker = await until_open(port, tls)
     await steadily(asker, 1.0)
     before, calm = megabytes(process), [await steadily(asker, 1.0) for _ in range(quiet)]
-    attacking = asyncio.create_task(attacked(port, each))
+    attacking = asyncio.create_task(attacked(port, each, *(["--tls"] if tls else [])))
     held: list[list[float]] = []
     most = before
     while not attacking.done():
@@ -220,16 +239,36 @@ async def measure(process: int, port: int, each: int, quiet: int) -> bool:
         last = f", the last after {max(one.closed):.1f} s" if one.closed else ""
         print(f"{name}: {one.opened} opened, {len(one.closed)} closed{last}")  # noqa: T201
     print(f"memory: {before:.0f} MB, at most {most - before:.1f} MB more")  # noqa: T201
-    gone = all(len(seen[name].closed) == seen[name].opened == each for name in SLOW)
-    in_time = all(max(seen[name].closed, default=0) <= CLOSED_SECONDS for name in SLOW)
+    slow = [seen[name] for name in SLOW if name in seen]
+    gone = all(len(one.closed) == one.opened == each for one in slow)
+    in_time = all(max(one.closed, default=0) <= CLOSED_SECONDS for one in slow)
     quick = typical(held) <= P99_MILLISECONDS
     return gone and in_time and quick and most - before <= MEGABYTES
+
+
+def secured(directory: Path) -> ssl.SSLContext:
+    """How to ask the PDP that is started next, which has a certificate of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
+    pem = made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    (directory / "cert.pem").write_bytes(pem)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (directory / "key.pem").write_bytes(secret)
+    os.environ["PDP_TLS_CERT"] = str(directory / "cert.pem")
+    os.environ["PDP_TLS_KEY"] = str(directory / "key.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(directory / "cert.pem")
+    return context
 
 
 def main() -> int:
     """Run it against a PDP of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="100 of each kind")
+    parser.add_argument("--tls", action="store_true", help="handshakes that do not go on")
     parser.add_argument("--each", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--attack", type=int, metavar="PORT", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -237,16 +276,19 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     each = given.each or (100 if given.short else 1_000)
     if given.attack:
-        found = asyncio.run(attacks(given.attack, each))
+        kinds = TLS_KINDS if given.tls else KINDS
+        found = asyncio.run(attacks(given.attack, each, kinds))
         print(json.dumps({name: asdict(one) for name, one in found.items()}))  # noqa: T201
         return 0
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "model.conf").write_text(MODEL)
         (Path(directory) / "policy.csv").write_text("p, /invoices/:id, GET\n")
+        tls = secured(Path(directory)) if given.tls else None
         port = free_port()
         process = start(Path(directory), port, free_port())
         try:
-            held = asyncio.run(measure(process.pid, port, each, 2 if given.short else 5))
+            quiet = 2 if given.short else 5
+            held = asyncio.run(measure(process.pid, port, each, quiet, tls))
         finally:
             process.kill()
             process.wait()

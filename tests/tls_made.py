@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,38 @@ class Authority:
         self.ca.write_bytes(made.public_bytes(Encoding.PEM))
         self._certificate = made
 
-    def issue(self, file: str, *names: x509.GeneralName, cn: str = "pdp") -> Pair:
+    def issue(
+        self,
+        file: str,
+        *names: x509.GeneralName,
+        cn: str = "pdp",
+        begins: dt.timedelta = dt.timedelta(minutes=-1),
+        usage: str | None = None,
+    ) -> Pair:
         """A certificate for an hour, with these names beside the subject's."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(_named(cn), self._name, key.public_key())
+        builder = _builder(_named(cn), self._name, key.public_key(), begins)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        made = builder.sign(self._key, hashes.SHA256())
+        if usage is not None:
+            known = {"server": ExtendedKeyUsageOID.SERVER_AUTH}
+            builder = builder.add_extension(x509.ExtendedKeyUsage([known[usage]]), critical=True)
+        return self._kept(file, key, builder.sign(self._key, hashes.SHA256()))
+
+    def issued_by_leaf(self, file: str, *names: x509.GeneralName) -> Pair:
+        """One that a certificate of this authority has signed, which is no authority."""
+        between, key = ec.generate_private_key(ec.SECP256R1()), self._key
+        middle = _builder(_named("leaf"), self._name, between.public_key())
+        chain = middle.sign(key, hashes.SHA256())
+        own = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_named("pdp"), _named("leaf"), own.public_key())
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        pair = self._kept(file, own, builder.sign(between, hashes.SHA256()))
+        with pair.cert.open("ab") as appended:
+            appended.write(chain.public_bytes(Encoding.PEM))
+        return pair
+
+    def _kept(self, file: str, key: ec.EllipticCurvePrivateKey, made: x509.Certificate) -> Pair:
         pair = Pair(self._directory / f"{file}.pem", self._directory / f"{file}.key")
         pair.cert.write_bytes(made.public_bytes(Encoding.PEM))
         pair.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
@@ -76,15 +101,18 @@ def _named(name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    begins: dt.timedelta = dt.timedelta(minutes=-1),
 ) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
+    first = dt.datetime.now(dt.UTC) + begins
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
+        .not_valid_before(first)
+        .not_valid_after(first + dt.timedelta(minutes=61))
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,23 +44,21 @@ class Contexts:
 
 
 class Certificates:
-    """The TLS of new connections, made of files of which any that changes has all read."""
+    """The TLS of new connections, made of files of which any that changes has all read.
+
+    `contexts` are those of now: ask for them anew for each connection.
+    """
 
     def __init__(self, files: TlsFiles, read: tuple[bytes, ...], contexts: Contexts) -> None:
         self.contexts = contexts
         self.problems: Problems = ()  # why what stands in the files is not live
         self._files = files
         self._read = read
-        self._renewed: list[Callable[[], None]] = []
 
     @property
     def followed(self) -> tuple[Followed, ...]:
         """The files to be followed; each tells the problems of all."""
         return tuple(_File(self, path) for path in self._files.paths)
-
-    def when_renewed(self, call: Callable[[], None]) -> None:
-        """Have `call` called, in the event loop, once there are other `contexts`."""
-        self._renewed.append(call)
 
     def read(self) -> Take:
         """Read the files, which may block; what is returned makes them live (see `Followed`)."""
@@ -79,8 +76,6 @@ class Certificates:
         if contexts is None or read == self._read:
             return None
         self.contexts, self._read = contexts, read
-        for call in self._renewed:
-            call()
         return "a certificate"
 
 

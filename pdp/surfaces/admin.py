@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from pdp.errors import RequestError
 from pdp.model import Answer, Identity, Rejected, vouched_identity
 from pdp.runtime.explain import explain
 from pdp.runtime.settings import is_local
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import CallerUnknown, bearer_key
-from pdp.surfaces.client import parse_host
 from pdp.surfaces.context import Context, plain
+from pdp.surfaces.own_names import own_names
 from pdp.surfaces.questions import (
     QuestionBody,
     parse_body,
@@ -23,9 +21,6 @@ from pdp.surfaces.questions import (
     read_question,
     refuse_unjudged,
 )
-
-# A page in a browser can reach loopback under a name of its own (DNS rebinding, CWE-350).
-LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Admin:
@@ -37,15 +32,14 @@ class Admin:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._local = is_local(context.service.loaded.server.admin_listen)
+        listen = context.service.loaded.server.admin_listen
+        self._local = is_local(listen)
+        self._names = own_names(listen)
 
     def _admit(self, request: web.BaseRequest) -> None:
         """CallerUnknown for who has no key, RequestError for a browser that was led here."""
         keys = self._context.service.loaded.access.operators
-        if self._local:
-            _refuse_foreign_names(request)
-        if request.headers.getall("Origin", ()):
-            raise RequestError("Origin", "is not served: this is no API for browsers")
+        self._names.refuse_browsers(request)
         # INVARIANT: off loopback, nobody is admitted without a key.
         if keys is None and self._local:
             return
@@ -88,11 +82,6 @@ class Admin:
             refuse_unjudged(service.authenticator)
             identity = await service.authenticate(credentials, now)
         return _json(explain(query, identity, service.snapshot, now))
-
-
-def _refuse_foreign_names(request: web.BaseRequest) -> None:
-    if parse_host(request.headers.get("Host", ""), field="Host") not in LOCAL_HOSTS:
-        raise RequestError("Host", "is no name of this machine's own")
 
 
 def _json(value: object, status: int = 200) -> Answer:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, ParamSpec
 
 import msgspec
 from aiohttp import web
@@ -21,7 +21,7 @@ from pdp.surfaces.authzen import AuthZen
 from pdp.surfaces.authzen_search import Search
 from pdp.surfaces.bodies import TooLarge
 from pdp.surfaces.callers import CallerUnknown, caller_unknown
-from pdp.surfaces.connections import BoundedServer, Bounds, Connection
+from pdp.surfaces.connections import BoundedServer, Bounds, Connection, read_up
 from pdp.surfaces.context import Context, plain
 from pdp.surfaces.conventions import CONVENTIONS
 from pdp.surfaces.discovery import PATH as DISCOVERY
@@ -34,6 +34,7 @@ from pdp.surfaces.request_ids import echo_request_id
 
 log = logging.getLogger("pdp.http")
 
+P = ParamSpec("P")
 Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
 # By path; one that ends in a slash is a prefix. None: any method.
 Routes = Mapping[str, tuple[frozenset[str] | None, Handler]]
@@ -107,31 +108,46 @@ def dispatcher(routes: Routes) -> Callable[[web.BaseRequest], Awaitable[web.Stre
     prefixes = tuple((path, route) for path, route in routes.items() if path not in exact)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        if request.protocol.writing_paused:
+            await read_up(request)
         note_request(request.headers)
-        return reply(request, echo_request_id(request, await answer(request)))
+        answered = await guarded(find(request), request)
+        return reply(request, echo_request_id(request, answered))
 
-    async def answer(request: web.BaseRequest) -> Answer:
+    def find(request: web.BaseRequest) -> Handler:
         # The raw target: aiohttp's `path` is decoded, and its routes miss encoded line feeds.
         target = request.raw_path
         route = exact.get(target.partition("?")[0])
         if route is None:
-            route = next((found for path, found in prefixes if target.startswith(path)), None)
-        if route is None:
-            return _error(404, "not_found", "There is no such endpoint.")
+            route = next((found for path, found in prefixes if target.startswith(path)), _NOWHERE)
         methods, handler = route
-        if methods is not None and request.method not in methods:
-            allow = ("Allow", ", ".join(sorted(methods)))
-            refused = _error(405, "method_not_allowed", "This endpoint has another method.")
-            return Answer(refused.status, (*refused.headers, allow), refused.body)
-        return await guarded(partial(handler, request))
+        return handler if methods is None or request.method in methods else _refusing(methods)
 
     return handle
 
 
-async def guarded(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+def _refusing(methods: frozenset[str]) -> Handler:
+    """What answers by another method than those of an endpoint."""
+
+    async def refuse(_: web.BaseRequest) -> Answer:
+        allow = ("Allow", ", ".join(sorted(methods)))
+        refused = _error(405, "method_not_allowed", "This endpoint has another method.")
+        return Answer(refused.status, (*refused.headers, allow), refused.body)
+
+    return refuse
+
+
+async def _nowhere(_: web.BaseRequest) -> Answer:
+    return _error(404, "not_found", "There is no such endpoint.")
+
+
+_NOWHERE: Final = (None, _nowhere)
+
+
+async def guarded(ask: Callable[P, Awaitable[Answer]], *given: P.args, **named: P.kwargs) -> Answer:
     """What `ask` answers, or an answer of ours to what goes wrong; never raises."""
     try:
-        return await ask()
+        return await ask(*given, **named)
     except RequestError as error:
         return _error(400, "invalid_request", str(error))
     except TooLarge:

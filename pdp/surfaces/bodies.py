@@ -27,6 +27,8 @@ async def read_body(request: web.BaseRequest, server: ServerSettings) -> bytes:
     content = request.content
     if content.is_eof():  # all of it is here, as it mostly is: nothing to wait for
         return _bounded(content.read_nowait(), server)
+    if (request.content_length or 0) > server.max_body_bytes:
+        raise TooLarge  # which need not be waited for
     if headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
@@ -37,6 +39,8 @@ async def read_body(request: web.BaseRequest, server: ServerSettings) -> bytes:
         raise TooLarge from None
     except TimeoutError:
         raise RequestError("body", "did not arrive in time") from None
+    except (ConnectionError, web.RequestPayloadError):
+        raise RequestError("body", "did not arrive whole") from None
 
 
 def _bounded(data: bytes, server: ServerSettings) -> bytes:

@@ -14,6 +14,7 @@ from pdp.runtime.journal_asking import note_caller
 from pdp.surfaces.certificates import NOBODY, Certified
 from pdp.surfaces.connections import Connection
 from pdp.surfaces.context import Context
+from pdp.surfaces.own_names import own_names
 
 CHALLENGE: Final = 'Bearer realm="pdp"'
 _BEARER: Final = "bearer "
@@ -26,10 +27,13 @@ class CallerUnknown(PdpError):
 def identify_caller(request: web.BaseRequest, context: Context) -> Caller:
     """Who calls, where callers are configured: by `Authorization: Bearer KEY`, or a certificate.
 
-    A key that is not good is never made up for by a certificate.
+    A key that is not good is never made up for by a certificate. Where none are configured, it is
+    whoever reaches the listener, but no page in a browser.
     """
-    callers = context.service.loaded.callers
+    loaded = context.service.loaded
+    callers = loaded.callers
     if not callers.known:
+        own_names(loaded.server.listen, loaded.server.public_url).refuse_browsers(request)
         return context.local_caller()
     if request.headers.getall("Authorization", ()):
         key = bearer_key(request)

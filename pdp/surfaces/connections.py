@@ -1,10 +1,12 @@
-"""HTTP connections within bounds: how many, how long a head takes, how long answers stay unread."""
+"""HTTP connections within bounds: how many, how large and slow heads are, how long is unread."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, cast
 
@@ -12,22 +14,20 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from pdp.surfaces.certificates import NOBODY, Certified, certified
+from pdp.surfaces.heads import Heads, fresh
 
 LINGER_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 0.25  # deadlines are looked at together
 _PAUSE_SECONDS: Final = 0.002
 _SWEPT: Final = 20  # connections that are closed at once, so that others are answered in between
 _EVICTED: Final = 50  # one in so many of the connections that wait, when there are too many
+_HEAD: Final = 2  # times as long as its longest field may be, a head may be as a whole
+_HELD: Final = 32 << 20  # bytes of memory for heads of requests that are not all here
+_UNREAD: Final = 16_384  # bytes of answers that nobody reads, before no more are made
+_ARRIVING: Final = 256  # connections that have no TLS yet, which cost much more than others
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class Count(Protocol):
-    """Counts connections that were closed, by why."""
-
-    def __call__(self, reason: str) -> None:
-        """One more."""
-        ...
+Count = Callable[[str], None]  # counts connections that were closed, by why
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,45 +42,57 @@ class Bounds:
     admits: Callable[[Certified], bool] | None = None
 
 
+class Arriving(Protocol):
+    """A connection that has no TLS yet."""
+
+    def drop(self, reason: str | None) -> None:
+        """Close it at once; counted, where there is a reason."""
+        ...
+
+
 class Connection(RequestHandler):
     """aiohttp's protocol, which bounds neither a head nor an answer that nobody reads.
 
     `client` is what the client's certificate says, if one was asked for.
     """
 
-    __slots__ = ("_bounded", "_heads", "_unread", "client")
+    __slots__ = ("_bounded", "_unread", "client")
 
     def __init__(self, server: BoundedServer, **options: Any) -> None:
         super().__init__(server, **options)
         self._bounded = server
-        self._heads = 0  # that have arrived
         self._unread: asyncio.TimerHandle | None = None
         self.client = NOBODY
+        most = _HEAD * self.max_field_size
+        self._parser = cast(Any, Heads(partial(fresh, self), most, self, self._messages))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a head, if this client may ask and there is room."""
         bounded, self.client = self._bounded, certified(transport)
-        refusal = bounded.refusal(self)
+        refusal = bounded.refusal(self.client, counted=bool(transport.get_extra_info("sslcontext")))
         if refusal is not None:
             bounded.bounds.closed(refusal)
             cast(asyncio.Transport, transport).abort()
             return
         super().connection_made(transport)
+        cast(asyncio.WriteTransport, transport).set_write_buffer_limits(high=_UNREAD)
         bounded.await_head(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget it."""
-        self._bounded.heads.pop(self, None)
+        self.arrived()
+        self._bounded.hold(self, 0)
         self.resume_writing_watch()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Parse it; what is no whole head by now has to be one soon."""
-        super().data_received(data)
-        if self._request_count != self._heads:
-            self._heads = self._request_count
-            self._bounded.heads.pop(self, None)
-        elif self.is_waiting:
+    def arrived(self) -> None:
+        """A head is whole: it is waited for no more."""
+        self._bounded.heads.pop(self, None)
+
+    def holds(self, cost: int, *, head: bool) -> None:
+        """So much of a request is here that is not; a head has to be whole soon."""
+        self._bounded.hold(self, cost)
+        if head:
             self._bounded.await_head(self)
 
     def pause_writing(self) -> None:
@@ -106,6 +118,11 @@ class Connection(RequestHandler):
         return self._waiter is not None and not self._waiter.done()
 
     @property
+    def is_held(self) -> bool:
+        """Whether nothing is read of it, because of what waits to be answered before."""
+        return self._buffer_paused or self._reading_paused
+
+    @property
     def last_active(self) -> float:
         """When it was opened or its last request was answered, on a scale of the listener's."""
         return self._next_keepalive_close_time
@@ -117,12 +134,19 @@ class Connection(RequestHandler):
             self.transport.abort()
 
 
+async def read_up(request: web.BaseRequest) -> None:
+    """Wait until the client has read its answers, or is gone: else they would pile up."""
+    with contextlib.suppress(ConnectionError):
+        await request.protocol._drain_helper()  # noqa: SLF001 - aiohttp has no other
+
+
 class BoundedServer(web.Server):
     """aiohttp's low-level server, with bounds on its connections.
 
     INVARIANT: there are never more than `most` connections. Where one more comes, those that have
     waited the longest make room, for they cost a client that means well a new connection at most;
-    where none waits, the new one is closed.
+    where none waits, the new one is closed. Those without TLS yet make room before them, and so
+    they do for each other.
     """
 
     def __init__(self, handler: Handler, bounds: Bounds, **options: Any) -> None:
@@ -134,6 +158,9 @@ class BoundedServer(web.Server):
         )
         self.bounds = bounds
         self.heads: dict[Connection, float] = {}  # by when each must have arrived, in order
+        self.arriving: dict[Arriving, None] = {}  # the oldest first
+        self._held: dict[Connection, int] = {}  # what requests cost that are not all here, likewise
+        self._holds = 0  # all of them
         self._sweeping: asyncio.TimerHandle | None = None
 
     def close_waiting(self) -> bool:
@@ -151,13 +178,22 @@ class BoundedServer(web.Server):
     def _open(self) -> Iterable[Connection]:
         return cast(Mapping[Connection, object], self._connections)
 
-    def refusal(self, connection: Connection) -> str | None:
-        """Why a new connection is closed; None if it is not."""
+    def refusal(self, client: Certified, *, counted: bool) -> str | None:
+        """Why a new connection is closed; None if it is not. It is `counted` if it was arriving."""
         admits = self.bounds.admits
-        if admits is not None and not admits(connection.client):
+        if admits is not None and not admits(client):
             return "certificate"
-        full = len(self._connections) >= self.bounds.most
-        return "full" if full and not self._make_room() else None
+        return None if counted or self.has_room() else "full"
+
+    def has_room(self) -> bool:
+        """Whether there is room for one more connection, or some could be made."""
+        full = len(self._connections) + len(self.arriving) >= self.bounds.most
+        if self.arriving and (full or len(self.arriving) >= _ARRIVING):
+            oldest = next(iter(self.arriving))
+            del self.arriving[oldest]
+            oldest.drop("full")
+            return True
+        return not full or self._make_room()
 
     def _make_room(self) -> bool:
         waiting = sorted((c for c in self._open if c.is_waiting), key=lambda c: c.last_active)
@@ -165,6 +201,21 @@ class BoundedServer(web.Server):
             self._connections.pop(connection, None)
             connection.drop("full")
         return bool(waiting)
+
+    def hold(self, connection: Connection, cost: int) -> None:
+        """What one connection's requests cost now; where all cost too much, the oldest go."""
+        before = self._held.get(connection, 0)
+        if cost == before:
+            return
+        self._holds += cost - before
+        if cost:
+            self._held[connection] = cost
+        else:
+            del self._held[connection]
+        while self._holds > _HELD:
+            oldest = next(iter(self._held))
+            self._holds -= self._held.pop(oldest)
+            oldest.drop("full")
 
     def await_head(self, connection: Connection) -> None:
         """Close it unless a whole head arrives in time; harmless if that was said before."""
@@ -181,7 +232,10 @@ class BoundedServer(web.Server):
                 self._sweeping = self._loop.call_at(soonest, self._sweep)
                 return
             del self.heads[connection]
-            connection.drop("head")
+            if connection.is_held:
+                self.heads[connection] = now + self.bounds.head_seconds
+            else:
+                connection.drop("head")
         if self.heads:
             self._sweeping = self._loop.call_later(_PAUSE_SECONDS, self._sweep)
 
@@ -189,4 +243,6 @@ class BoundedServer(web.Server):
         """End every connection, requests under way within `timeout` seconds."""
         if self._sweeping is not None:
             self._sweeping.cancel()
+        for connection in [*self.arriving]:
+            connection.drop(None)
         await super().shutdown(timeout)

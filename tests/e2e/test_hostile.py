@@ -18,7 +18,7 @@ from support import Running
 HOSTILE = Path(__file__).parents[2] / "benchmarks" / "hostile.py"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: pdp\r\n\r\n"
 POST = (
-    b"POST /v1/decision HTTP/1.1\r\nHost: pdp\r\nContent-Type: application/json\r\n"
+    b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: 9\r\n\r\n"
 )
 
@@ -39,6 +39,19 @@ def test_slow_connections_are_closed_and_cost_little() -> None:
     waited = re.search(r"^hostile: .* median second ([\d.]+) ms", told, re.MULTILINE)
     assert waited, told
     assert float(waited[1]) <= 200  # a machine that runs other tests beside this; alone it is 10
+
+
+def test_handshakes_that_do_not_go_on_are_closed_and_cost_little() -> None:
+    command = [sys.executable, str(HOSTILE), "--short", "--tls"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    for name in ("handshakes", "silent"):
+        line = rf"^{name}: 100 opened, 100 closed, the last after (.*) s$"
+        found = re.search(line, done.stdout, re.MULTILINE)
+        assert found, done.stdout + done.stderr
+        assert float(found[1]) <= 15
+    memory = re.search(r"at most ([\d.]+) MB more", done.stdout)
+    assert memory, done.stdout
+    assert float(memory[1]) <= 50
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

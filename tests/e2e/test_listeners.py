@@ -291,6 +291,7 @@ def test_certificates_stand_in_for_a_trusted_network(callers: Path, authority: A
     assert exposed(callers, **flags(pair, authority.ca)) == []
     grpc = exposed(callers, **flags(pair, authority.ca, grpc_listen="0.0.0.0:9"))
     assert grpc == ["open-gateway-endpoints"]
+    assert exposed(callers, **flags(pair, authority.ca, grpc_listen="127.0.0.1:9")) == []
     toml = callers / "pdp.toml"
     toml.write_text(toml.read_text().replace(CALLERS, ""))
     assert exposed(callers, **flags(pair, authority.ca)) == ["open-json-api"]
@@ -553,7 +554,7 @@ def busy(place: str) -> socket.socket:
     host, port = place.split(":")
     client = socket.create_connection((host, int(port)), 10)
     client.sendall(
-        b"POST /v1/decision HTTP/1.1\r\nHost: pdp\r\nContent-Type: application/json\r\n"
+        b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 2\r\n\r\n{"
     )
     time.sleep(0.2)

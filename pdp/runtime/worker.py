@@ -99,7 +99,7 @@ class Worker:
         silent = sum(row.live > 0 for row, answer in pairs if answer is None)
         told_by_all = await asyncio.to_thread(merge, answers, left)
         workers = sum(row.answers for row in self.together.rows)
-        facts = _Facts(workers, silent, self.together.restarts)
+        facts = GroupMetrics(workers, silent, self.together.restarts)
         return told_by_all + generate_latest(facts)
 
     async def _own(self) -> bytes:
@@ -198,7 +198,7 @@ async def join(worker: Worker, service: Service, reloader: Reloader) -> None:
     worker.decides_by(service.snapshot.revision)
 
 
-class _Facts(Collector):
+class GroupMetrics(Collector):
     """What is told of all workers together."""
 
     def __init__(self, workers: int, silent: int, restarts: int) -> None:
@@ -215,6 +215,7 @@ class _Facts(Collector):
         )
 
     def collect(self) -> Iterator[Metric]:
+        """All of them."""
         return iter(self._metrics)
 
 

@@ -13,11 +13,13 @@ import pytest
 import support
 import yaml
 from mmdb import country, mmdb
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from promql import Expression
 
 from pdp import __version__
 from pdp.model import Outcome
+from pdp.runtime.worker import GroupMetrics
 from pdp.surfaces import ops
 
 ROOT = Path(__file__).parents[2]
@@ -70,8 +72,12 @@ Exposed = dict[str, tuple[str, set[str]]]  # by name: the type, and the labels
 
 async def exposition(live: support.Running) -> Exposed:
     _, body = await live.ask("GET", "/metrics", admin=True)
+    return read(body)
+
+
+def read(text: bytes) -> Exposed:
     found: Exposed = {}
-    for family in text_string_to_metric_families(body.decode()):
+    for family in text_string_to_metric_families(text.decode()):
         if family.name.endswith("_created"):
             continue
         name = family.name + ("_total" if family.type == "counter" else "")
@@ -196,6 +202,7 @@ def known(name: str, exposed: Mapping[str, tuple[str, set[str]]]) -> set[str]:
 async def test_alerts_and_dashboard_name_what_is_exposed(running: support.Running) -> None:
     exposed = await busy(running)
     exposed |= {name: documented()[name] for name in NEVER_YET}
+    exposed |= read(generate_latest(GroupMetrics(workers=2, silent=0, restarts=1)))
     for place, text in expressions():
         parsed = Expression(text)
         assert parsed.selectors, place

@@ -125,7 +125,7 @@ async def test_a_kept_connection_that_was_closed_is_no_failure(endpoint: Endpoin
 async def test_a_dead_endpoint_is_left_alone_for_a_second_at_a_time(endpoint: Endpoint) -> None:
     endpoint.answer = hang
     clock = Ticks()
-    async with asking(endpoint, clock=clock, timeout=0.3) as introspector:
+    async with asking(endpoint, clock=clock, timeout=0.8) as introspector:
         for number in range(3):
             await refused(introspector, f"t{number}")
         for number in range(20):

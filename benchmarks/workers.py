@@ -152,8 +152,11 @@ def requests(given: argparse.Namespace, place: Path) -> tuple[list[list[str]], f
     return rows, worst
 
 
-def memory(count: int, place: Path, rows: int) -> list[str]:
-    """What that many workers take with so many rows: at first, after questions, after a reload."""
+def memory(count: int, place: Path, rows: int, pause: float) -> list[str]:
+    """What that many workers take with so many rows: at first, after questions, after a reload.
+
+    They come to rest within `pause` seconds.
+    """
     policies = place / f"memory-{count}"
     policies.mkdir()
     write_policy(policies)
@@ -163,14 +166,14 @@ def memory(count: int, place: Path, rows: int) -> list[str]:
     scenario = next(s for s in scenarios() if s.name == "decision")
     script = write_script(place, scenario)
     with running(policies, count) as server:
-        time.sleep(2)
+        time.sleep(pause / 2)
         found = [server.memory()]
         load(server, script, 3, 32)
         found.append(server.memory())
         with rules.open("a") as file:
             file.write("p, role1, /new, ^GET$\n")
         server.get("/v1/reload", post=True)
-        time.sleep(5)
+        time.sleep(pause)
         found.append(server.memory())
         return [server.name, *(f"{megabytes:,.0f} MB" for megabytes in found)]
 
@@ -200,7 +203,9 @@ def main() -> None:
         heads = ["question", "one process, requests per CPU second", "2 workers", "ratio"]
         table([*heads, "requests per second, ratio"], *rows)
         counts = (1, 2) if given.short else (1, 2, 4)
-        sizes = [memory(count, Path(made), given.rows) for count in counts]
+        sizes = [
+            memory(count, Path(made), given.rows, 1.5 if given.short else 5.0) for count in counts
+        ]
         table([f"{given.rows:,} rows", "at first", "after questions", "after a reload"], *sizes)
     if worst < WORST and not given.short:  # one round says little
         raise SystemExit(f"two workers do {worst:.2f} of one process's requests per CPU second")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+SWAPS = 500  # the long form makes 2,000 of each method
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 
 
@@ -21,14 +22,14 @@ def run(*options: str) -> str:
 
 @pytest.mark.parametrize("method", ["in-place", "rename", "configmap", "git"])
 def test_no_answer_is_wrong_or_mixed_while_the_policy_is_swapped(method: str) -> None:
-    told = run("--swaps", "2000", "--kills", "0", "--method", method)
+    told = run("--swaps", str(SWAPS), "--kills", "0", "--method", method)
     counts = {key: int(value) for key, value in re.findall(r"([a-z-]+) (\d+)", told)}
-    assert (counts["swaps"], counts["wrong"]) == (2000, 0)
-    assert counts["activated"] + counts.get("unchanged", 0) == 2000
-    assert counts["answers"] >= 2000
-    assert counts.get("torn-rejected", 400) == 400
+    assert (counts["swaps"], counts["wrong"]) == (SWAPS, 0)
+    assert counts["activated"] + counts.get("unchanged", 0) == SWAPS
+    assert counts["answers"] >= SWAPS
+    assert counts.get("torn-rejected", SWAPS // 5) == SWAPS // 5
 
 
 def test_the_port_is_never_open_without_a_good_policy() -> None:
-    told = run("--swaps", "0", "--kills", "12", "--method", "rename")
-    assert re.search(r"kill -9 .*kills 12, wrong 0", told)
+    told = run("--swaps", "0", "--kills", "6", "--method", "rename")
+    assert re.search(r"kill -9 .*kills 6, wrong 0", told)

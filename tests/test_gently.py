@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import gc
+import shutil
+import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support import VERDICTS
 
-from pdp.gently import is_held_elsewhere, take_apart
+from pdp.gently import gently, is_held_elsewhere, step, stepping_aside, take_apart
+from pdp.runtime.load import load
 
 
 class Part:
@@ -85,3 +90,40 @@ def test_it_is_known_whether_somebody_else_holds_it() -> None:
     assert is_held_elsewhere(held)
     del item
     assert not is_held_elsewhere(held)
+
+
+def test_items_are_handed_on_as_they_are_with_steps_between_them() -> None:
+    steps: list[int] = []
+    seen: list[int] = []
+    with stepping_aside(lambda: steps.append(len(seen))):
+        seen.extend(item for item in gently(range(1_000)))
+        step()
+    assert seen == [*range(1_000)]
+    assert steps[0] == 0
+    assert max(b - a for a, b in pairwise(steps)) <= 64
+    assert steps[-1] == 1_000
+
+
+def test_whoever_is_in_a_hurry_takes_no_steps() -> None:
+    items = [1, 2]
+    assert gently(items) is items
+    step()
+
+
+def test_a_build_steps_aside_all_along(tmp_path: Path) -> None:
+    """Or a loop that answers would wait for it."""
+    rows = [f"p, role{n % 50}, /pages/{n}/:id, ^GET$" for n in range(20_000)]
+    rows += [f"g, user{n}, role{n % 50}" for n in range(20_000)]
+    shutil.copy(VERDICTS / "rbac.conf", tmp_path / "model.conf")
+    (tmp_path / "policy.csv").write_text("\n".join(rows))
+    worked, last = [], time.thread_time()
+
+    def aside() -> None:
+        nonlocal last
+        worked.append(time.thread_time() - last)
+        last = time.thread_time()
+
+    with stepping_aside(aside):
+        load(tmp_path)
+    assert len(worked) > 10 * 20_000 / 64
+    assert max(worked) < sum(worked) / 4

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from pdp.errors import Problem, Severity
+from pdp.gently import gently
 from pdp.model import Reason
 from pdp.policy.checks import check_calls, check_text
 from pdp.policy.checks.matching import check_matching
@@ -166,9 +167,11 @@ def _rows(text: LayerText, effect: Effect) -> tuple[PolicyRow, ...]:
     if "priority" in text.columns:
         rows = by_priority(text, rows)
     if "eft" not in text.columns:
-        return tuple([PolicyRow(row.values, Decision.ALLOW, row.line) for row in rows])
+        return tuple([PolicyRow(row.values, Decision.ALLOW, row.line) for row in gently(rows)])
     place, decisions = text.columns.index("eft"), {str(d): d for d in Decision}
-    return tuple([PolicyRow(row.values, decisions[row.values[place]], row.line) for row in rows])
+    return tuple(
+        [PolicyRow(row.values, decisions[row.values[place]], row.line) for row in gently(rows)]
+    )
 
 
 def _graphs(text: LayerText) -> dict[str, RoleGraph]:

@@ -8,6 +8,8 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Final
 
+from pdp.gently import gently
+
 WITH_DOMAIN = (3,)  # `g = _, _, _`: the third place is a domain
 MAX_EDGES = 9  # Casbin's max_hierarchy_level of 10 counts the names on the way, not the edges
 COSTLY: Final = 16  # a closure of more names is kept
@@ -173,7 +175,7 @@ def collect(rows: Rows, *, has_domain: bool) -> tuple[dict[str, Links], dict[str
     several: dict[tuple[str, str], tuple[list[str], list[int]]] = {}
     # Members of the same roles share them: what many have is at hand when one more is asked about.
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for values, line in rows:
+    for values, line in gently(rows):
         member, role, domain = values[0], values[1], values[2] if has_domain else ""
         if domain not in links:
             links[domain], lines[domain] = {}, {}

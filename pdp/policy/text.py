@@ -15,6 +15,7 @@ from itertools import chain
 import msgspec
 
 from pdp.errors import Problem
+from pdp.gently import gently, step
 from pdp.policy.fields import Known, OpenBracket, Values, split_fields
 
 SECTIONS = {
@@ -106,7 +107,7 @@ class PolicyText:
         """The rows of each type that occurs, as they stand."""
         found: dict[str, list[Row]] = {}
         ptype, rows = "", found.setdefault("", [])
-        for row in self.rows:
+        for row in gently(self.rows):
             if row.ptype != ptype:  # rows of one type mostly stand together
                 ptype, rows = row.ptype, found.setdefault(row.ptype, [])
             rows.append(row)
@@ -116,7 +117,7 @@ class PolicyText:
     def odd_rows(self) -> tuple[Row, ...]:
         """All rows with a quote, a `#` or a control character, and perhaps some around them."""
         found: list[Row] = []
-        for start in range(0, len(self.rows), _SLICE):
+        for start in gently(range(0, len(self.rows), _SLICE)):
             rows = self.rows[start : start + _SLICE]
             joined = "".join(chain.from_iterable([row.values for row in rows]))
             if not joined.isprintable() or any(sign in joined for sign in "#\"'"):
@@ -158,6 +159,7 @@ def read_policy(data: bytes, file: str) -> tuple[PolicyText, list[Problem]]:
     rows, known = list[Row](), Known()
     start, line = 0, 1
     while start < len(data):
+        step()
         end = data.find(b"\n", start + _CHUNK) + 1 or len(data)
         try:
             line = _read_chunk(data[start:end].decode("utf-8"), line, rows, known)

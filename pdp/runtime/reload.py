@@ -17,11 +17,12 @@ from typing import Any, Literal, Protocol
 from watchfiles import awatch
 
 from pdp.errors import ConfigurationError, Problem, Severity
-from pdp.gently import is_held_elsewhere, take_apart
+from pdp.gently import is_held_elsewhere, stepping_aside, take_apart
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.edits import Signature, settled, signature
 from pdp.runtime.garbage import only_young, set_aside, take_back
 from pdp.runtime.load import Loaded
+from pdp.runtime.pacing import Pace
 from pdp.runtime.restrictions import protecting, restrictions, unheeded
 from pdp.runtime.service import Service
 
@@ -158,7 +159,7 @@ class Reloader:
     def _candidate(self) -> Loaded | Reload:
         """In a thread: what stands in the directory, or why it must not go live; never raises."""
         try:
-            with only_young():
+            with only_young(), stepping_aside(Pace()):
                 return self._examine()
         except ConfigurationError as error:
             problems = list(error.problems)
@@ -224,6 +225,11 @@ class Reloader:
         log.log(level, "policy %s", attempt.result, extra={"facts": facts})
 
 
+def _let_go(replaced: list[Snapshot]) -> None:
+    with stepping_aside(Pace()):
+        take_apart(replaced)
+
+
 async def _retire(replaced: list[Snapshot]) -> None:
     """Free a policy that was replaced, once no request is judged by it.
 
@@ -233,4 +239,4 @@ async def _retire(replaced: list[Snapshot]) -> None:
         if not is_held_elsewhere(replaced):
             break
         await asyncio.sleep(RETIRE_SECONDS)
-    await asyncio.to_thread(take_apart, replaced)
+    await asyncio.to_thread(_let_go, replaced)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pdp.errors import Problem, Severity
+from pdp.gently import gently
 from pdp.policy.checks.registry import on_calls
 from pdp.policy.matcher.calls import TIME_HELP, Call
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, without_names
@@ -37,11 +38,11 @@ def _judged(
     for name in sorted({name for name, _ in columns if name in names}):
         lines: dict[str, int] = {}
         for index in sorted(text.columns.index(c) for n, c in columns if n == name and c):
-            for row in text.rules:
+            for row in gently(text.rules):
                 if index < len(row.values):
                     lines.setdefault(row.values[index], row.line)
         simple = path_test(name)
-        for value, line in lines.items():
+        for value, line in gently(lines.items()):
             if not simple(value):
                 yield name, line, value
 
@@ -104,7 +105,7 @@ def bad_time(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
         for side in call.node.args
         if isinstance(side, ast.Attribute) and ast.unparse(side.value) == text.ptype
     }
-    for row in text.rules:
+    for row in gently(text.rules) if columns else ():
         for value in (text.column(row, column) or "" for column in sorted(columns)):
             try:
                 read_time(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pdp.errors import Problem, Severity
+from pdp.gently import gently
 from pdp.policy.checks.registry import on_text
 from pdp.policy.effect import EFFECTS
 from pdp.policy.shape import LayerText
@@ -46,7 +47,7 @@ def ignored_deny(text: LayerText) -> Iterator[Problem]:
     effect = text.effect
     if effect is None or effect.honours_deny or "deny" not in text.values("eft"):
         return
-    for row in text.rules:
+    for row in gently(text.rules):
         if text.column(row, "eft") == "deny":
             yield Problem(
                 text.policy.file,

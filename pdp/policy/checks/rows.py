@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from pdp.config import suggest
 from pdp.errors import Problem
+from pdp.gently import gently
 from pdp.policy.checks.chains import too_deep
 from pdp.policy.checks.registry import on_text
 from pdp.policy.order import RoleCycle, subject_depths
@@ -28,7 +29,7 @@ def undefined_type(text: LayerText) -> Iterator[Problem]:
     """A row whose type the model does not define: Casbin drops it."""
     if text.policy.by_type.keys() <= text.arity.keys():
         return
-    for row in text.policy.rows:
+    for row in gently(text.policy.rows):
         if row.ptype not in text.arity:
             yield _at(
                 text,
@@ -45,7 +46,7 @@ def row_length(text: LayerText) -> Iterator[Problem]:
     lengths = {k: {len(row.values) for row in rows} for k, rows in text.policy.by_type.items()}
     if all(given == {text.arity.get(ptype)} for ptype, given in lengths.items()):
         return
-    for row in text.policy.rows:
+    for row in gently(text.policy.rows):
         wanted, given = text.arity.get(row.ptype), len(row.values)
         if wanted is None or wanted == given or not row.balanced:
             continue
@@ -67,7 +68,7 @@ def _fields_help(text: LayerText, ptype: str) -> str:
 @on_text
 def unbalanced(text: LayerText) -> Iterator[Problem]:
     """A bracket without its partner, which swallows the commas behind it."""
-    for row in text.policy.rows:
+    for row in gently(text.policy.rows):
         if not row.balanced:
             yield _at(
                 text,
@@ -124,7 +125,7 @@ def bad_decision(text: LayerText) -> Iterator[Problem]:
     """An `eft` that is neither `allow` nor `deny`: Casbin passes the row over."""
     if text.values("eft").issubset(_DECISIONS):
         return
-    for row in text.rules:
+    for row in gently(text.rules):
         decision = text.column(row, "eft")
         if decision is not None and decision not in _DECISIONS and not _misread(decision):
             yield _at(
@@ -145,7 +146,7 @@ def bad_priority(text: LayerText) -> Iterator[Problem]:
     """A priority that Casbin would sort as text, or not at all."""
     if all(_is_priority(value) for value in text.values("priority")):
         return
-    for row in text.rules:
+    for row in gently(text.rules):
         priority = text.column(row, "priority")
         if priority is not None and not _is_priority(priority):
             yield _at(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pdp.gently import gently
 from pdp.policy.facts import Source
 from pdp.policy.index.probes import Probe
 from pdp.policy.matcher.normal import Literal
@@ -125,7 +126,7 @@ def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
         return tuple(positions) if levels or len(positions) < len(rows) else positions
     column, deeper = levels[0].column, levels[1:]
     groups: dict[str, list[int]] = {}
-    for position in positions:
+    for position in gently(positions):
         text = rows[position].values[column]
         group = groups.get(text)
         if group is None:
@@ -133,7 +134,7 @@ def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
         else:
             group.append(position)
     # One at a time: to free all of them in one go would take long.
-    return {text: grow(rows, groups.pop(text), deeper) for text in list(groups)}
+    return {text: grow(rows, groups.pop(text), deeper) for text in gently(list(groups))}
 
 
 def branch_of(

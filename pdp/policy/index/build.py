@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pdp.gently import gently
 from pdp.policy.effect import Decision, Effect
 from pdp.policy.facts import NOBODY, Source
 from pdp.policy.index.branch import Branch, Rows, branch_of
@@ -74,7 +75,7 @@ class _Builder:
     def index(self, decision: Decision) -> Index:
         """The rows of one decision; of deny rows those that are unknown count, too."""
         deny = decision is Decision.DENY
-        positions = [n for n, row in enumerate(self.rows) if row.decision is decision]
+        positions = [n for n, row in gently(enumerate(self.rows)) if row.decision is decision]
         found = (self._branch(c.literals, positions, lenient=deny) for c in self.clause.form)
         return Index(tuple(branch for branch in found if branch))
 
@@ -152,7 +153,7 @@ class _Builder:
         if len(columns) == 1:
             return list(self._texts(columns[0]).values())
         first: dict[tuple[str, ...], int] = {}
-        for position, row in enumerate(self.rows):
+        for position, row in gently(enumerate(self.rows)):
             first.setdefault(tuple([row.values[column] for column in columns]), position)
         return list(first.values())
 
@@ -160,6 +161,6 @@ class _Builder:
         """The distinct texts of a column, each with the first row that has it."""
         if column not in self.texts:
             texts = self.texts[column] = {}
-            for position, row in enumerate(self.rows):
+            for position, row in gently(enumerate(self.rows)):
                 texts.setdefault(row.values[column], position)
         return self.texts[column]

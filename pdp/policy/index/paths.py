@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from pdp.gently import gently
 from pdp.policy.index.buckets import Bucket, largest, put
 from pdp.policy.matcher.paths import PathPattern
 
@@ -46,7 +47,7 @@ class Paths:
 
     def __init__(self, paths: Iterable[tuple[PathPattern, str]]) -> None:
         shapes: dict[tuple[bool, int, tuple[int, ...]], _Shape] = {}
-        for path, pattern in paths:
+        for path, pattern in gently(paths):
             _add(shapes, path, pattern)
         self.keys = sum(len(shape.table) for shape in shapes.values())
         self._closed: dict[int, list[_Shape]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 
+from pdp.gently import gently
 from pdp.policy.index.branch import Branch, leaves
 from pdp.policy.index.build import Index, Indexes
 
@@ -66,7 +67,9 @@ def _plans(rules: str, index: Index) -> Iterable[BranchPlan]:
 
 def _scanned(branch: Branch) -> int:
     """The largest leaf that is not sure as a whole, as often as one value leads to such leaves."""
-    unsure = max((len(leaf) for leaf, n in leaves(branch.root) if branch.rest[n]), default=0)
+    unsure = max(
+        (len(leaf) for leaf, n in gently(leaves(branch.root)) if branch.rest[n]), default=0
+    )
     times = prod(level.most for level in branch.levels)
     return min(unsure * times, len(branch.positions)) + sum(level.tried for level in branch.levels)
 

@@ -13,6 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from pdp.gently import gently
 from pdp.policy.index.buckets import Bucket, largest, put, take
 from pdp.policy.index.paths import Paths
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, key_prefix
@@ -52,7 +53,7 @@ class Prefixes:
     ) -> None:
         self._by_length: dict[int, dict[str, Bucket]] = {}
         self._matches = matches
-        for prefix, pattern in patterns:
+        for prefix, pattern in gently(patterns):
             put(self._by_length.setdefault(len(prefix), {}), prefix, pattern)
         self._by_length = dict(sorted(self._by_length.items()))
         self.keys = sum(map(len, self._by_length.values()))

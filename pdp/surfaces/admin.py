@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import msgspec
-from aiohttp import web
 
 from pdp.model import Answer, Identity, Rejected, vouched_identity
 from pdp.runtime.explain import explain
@@ -21,6 +20,7 @@ from pdp.surfaces.questions import (
     read_question,
     refuse_unjudged,
 )
+from pdp.surfaces.requests import Request
 
 
 class Admin:
@@ -36,7 +36,7 @@ class Admin:
         self._local = is_local(listen)
         self._names = own_names(listen)
 
-    def _admit(self, request: web.BaseRequest) -> None:
+    def _admit(self, request: Request) -> None:
         """CallerUnknown for who has no key, RequestError for a browser that was led here."""
         keys = self._context.service.loaded.access.operators
         self._names.refuse_browsers(request)
@@ -47,7 +47,7 @@ class Admin:
         if keys is None or not key or not keys.current().know(key):
             raise CallerUnknown
 
-    async def policy(self, request: web.BaseRequest) -> Answer:
+    async def policy(self, request: Request) -> Answer:
         """What is live: the revision, and each layer with its kind and number of rules."""
         self._admit(request)
         snapshot = self._context.service.snapshot
@@ -63,13 +63,13 @@ class Admin:
         ]
         return _json({"policy_revision": snapshot.revision, "layers": layers})
 
-    async def reload(self, request: web.BaseRequest) -> Answer:
+    async def reload(self, request: Request) -> Answer:
         """Read the directory now: 200 if its policy is live, 409 with the problems if not."""
         self._admit(request)
         attempt = await self._context.reloader.reload()
         return _json(attempt, 409 if attempt.result == "rejected" else 200)
 
-    async def explain(self, request: web.BaseRequest) -> Answer:
+    async def explain(self, request: Request) -> Answer:
         """One question of `POST /v1/decision`, with everything that its answer rests on."""
         self._admit(request)
         service = self._context.service

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 
 from pdp.answer.bodies import OURS, MediaType
 from pdp.errors import RequestError
@@ -21,6 +20,7 @@ from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import Below, parse_object, refuse_unjudged, typed
+from pdp.surfaces.requests import Request
 
 SURFACE: Final = "authzen"
 # What the end user may be told, by outcome: nothing of the request, and no reason.
@@ -42,7 +42,7 @@ class AuthZen:
         self._service = context.service
         self._recorded = Recorded(context.service, SURFACE)
 
-    async def evaluation(self, request: web.BaseRequest) -> Answer:
+    async def evaluation(self, request: Request) -> Answer:
         """One question: 200 whenever it was decided, whatever the decision."""
         with self._recorded:
             caller = identify_caller(request, self._context)
@@ -51,7 +51,7 @@ class AuthZen:
             decision = await self._decide(asked, caller, self._service.snapshot)
         return single(decision, caller)
 
-    async def evaluations(self, request: web.BaseRequest) -> Answer:
+    async def evaluations(self, request: Request) -> Answer:
         """A batch in order; an item that cannot be understood is a refusal of its own."""
         server = self._service.loaded.server
         with self._recorded:

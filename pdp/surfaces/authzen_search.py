@@ -8,7 +8,6 @@ import time
 from typing import Final
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET
 
 from pdp.errors import RequestError
@@ -31,6 +30,7 @@ from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.page_tokens import PageTokens
 from pdp.surfaces.questions import parse_object, typed
+from pdp.surfaces.requests import Request
 
 log = logging.getLogger("pdp.search")
 
@@ -49,19 +49,19 @@ class Search:
         self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
         self._waiting = 0
 
-    async def subjects(self, request: web.BaseRequest) -> Answer:
+    async def subjects(self, request: Request) -> Answer:
         """Who may do this action on this resource?"""
         return await self._search(request, SubjectSearchBody)
 
-    async def resources(self, request: web.BaseRequest) -> Answer:
+    async def resources(self, request: Request) -> Answer:
         """On what may this subject do this action?"""
         return await self._search(request, ResourceSearchBody)
 
-    async def actions(self, request: web.BaseRequest) -> Answer:
+    async def actions(self, request: Request) -> Answer:
         """What may this subject do on this resource?"""
         return await self._search(request, ActionSearchBody)
 
-    async def _search(self, request: web.BaseRequest, kind: type[AnySearch]) -> Answer:
+    async def _search(self, request: Request, kind: type[AnySearch]) -> Answer:
         server = self._service.loaded.server
         with Recorded(self._service, SURFACE):
             caller = identify_caller(request, self._context)
@@ -95,7 +95,7 @@ class Search:
 
     async def _run(
         self,
-        request: web.BaseRequest,
+        request: Request,
         body: AnySearch,
         query: Query,
         snapshot: Snapshot,
@@ -107,7 +107,7 @@ class Search:
         self._waiting += 1
         try:
             async with self._turn:
-                if request.transport is None:  # who asked is gone: others wait
+                if request.is_abandoned:  # who asked is gone: others wait
                     return Results([], None)
                 page = await asyncio.to_thread(
                     body.run,

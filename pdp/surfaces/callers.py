@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from aiohttp import web
-
 from pdp.errors import PdpError
 from pdp.identity.chain import Authenticator
 from pdp.model import Answer
 from pdp.runtime.callers import Caller
 from pdp.runtime.journal_asking import note_caller
-from pdp.surfaces.certificates import NOBODY, Certified
-from pdp.surfaces.connections import Connection
+from pdp.surfaces.certificates import Certified
 from pdp.surfaces.context import Context
 from pdp.surfaces.own_names import own_names
+from pdp.surfaces.requests import Request
 
 CHALLENGE: Final = 'Bearer realm="pdp"'
 _BEARER: Final = "bearer "
@@ -24,7 +22,7 @@ class CallerUnknown(PdpError):
     """The caller showed no key, or none that is known: 401, for the caller."""
 
 
-def identify_caller(request: web.BaseRequest, context: Context) -> Caller:
+def identify_caller(request: Request, context: Context) -> Caller:
     """Who calls, where callers are configured: by `Authorization: Bearer KEY`, or a certificate.
 
     A key that is not good is never made up for by a certificate. Where none are configured, it is
@@ -46,17 +44,16 @@ def identify_caller(request: web.BaseRequest, context: Context) -> Caller:
     return caller
 
 
-def bearer_key(request: web.BaseRequest) -> str:
+def bearer_key(request: Request) -> str:
     """The key in the one `Authorization: Bearer KEY`; empty if there is none, or several."""
     fields = request.headers.getall("Authorization", ())
     value = fields[0] if len(fields) == 1 else ""
     return value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else ""
 
 
-def client_of(request: web.BaseRequest) -> Certified:
+def client_of(request: Request) -> Certified:
     """What the certificate of the client says, which TLS has verified."""
-    connection = request.protocol
-    return connection.client if isinstance(connection, Connection) else NOBODY
+    return request.peer.client
 
 
 def vouches(caller: Caller, authenticator: Authenticator) -> bool:

@@ -112,6 +112,17 @@ class Connection(RequestHandler):
             self._unread.cancel()
             self._unread = None
 
+    def keeps_alive(self) -> None:
+        """A request was answered that aiohttp did not hear of: wait for the next one."""
+        self._keepalive = True
+        self._next_keepalive_close_time = end = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
+
+    def answered(self, message: Any, body: bytes) -> bool:  # noqa: ARG002 - whoever answers wants them
+        """Whether a request that is all here was answered without aiohttp's help."""
+        return False
+
     @property
     def is_waiting(self) -> bool:
         """Whether no request is under way."""

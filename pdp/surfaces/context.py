@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from pdp.answer.challenges import Challenges, schemes
 from pdp.answer.identity_fields import IdentityFields
 from pdp.answer.profiles import Presentation, Profile, render
@@ -132,6 +134,11 @@ def _reading(server: ServerSettings, countries: Countries | None) -> Reading:
         needs_scheme=server.require_https or elsewhere,
         country=country_source(server, countries),
     )
+
+
+def failed(status: int, code: str, message: str) -> Answer:
+    """An answer that says what went wrong, to programs and to people."""
+    return plain(status, msgspec.json.encode({"error": code, "message": message}))
 
 
 def plain(status: int, body: bytes, content_type: str = "application/json") -> Answer:

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
 from pdp.model import Answer
 from pdp.runtime.settings import ServerSettings, is_local, parse_listen
 from pdp.surfaces.context import Context, plain
+from pdp.surfaces.requests import Request
 
 PATH: Final = "/.well-known/authzen-configuration"
 ENDPOINTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -28,7 +28,7 @@ _UNKNOWN: Final = (
 )
 
 
-def discovery(context: Context) -> Callable[[web.BaseRequest], Awaitable[Answer]]:
+def discovery(context: Context) -> Callable[[Request], Awaitable[Answer]]:
     """A handler for the metadata, or for a 404 where nobody said under which URL we are known.
 
     It asks for no key: whoever looks for the PDP does not have one yet.
@@ -36,7 +36,7 @@ def discovery(context: Context) -> Callable[[web.BaseRequest], Awaitable[Answer]
     base = base_url(context.service.loaded.server)
     answer = plain(404, _UNKNOWN) if base is None else plain(200, _metadata(base))
 
-    async def handle(_: web.BaseRequest) -> Answer:
+    async def handle(_: Request) -> Answer:
         return answer
 
     return handle

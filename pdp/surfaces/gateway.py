@@ -6,8 +6,6 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
-
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Answer, Credentials, Outcome, Reason, Verdict
@@ -18,18 +16,17 @@ from pdp.surfaces.browser import is_navigation, is_preflight
 from pdp.surfaces.context import Context
 from pdp.surfaces.conventions import Convention, Line, read_asked
 from pdp.surfaces.credentials import from_headers
+from pdp.surfaces.requests import Request
 
 log = logging.getLogger("pdp.http")
 
 
-def endpoint(
-    context: Context, convention: Convention
-) -> Callable[[web.BaseRequest], Awaitable[Answer]]:
+def endpoint(context: Context, convention: Convention) -> Callable[[Request], Awaitable[Answer]]:
     """A handler that reads `convention` and nothing else; the request's body is never read."""
     prefix = len(convention.path) if convention.is_prefix else 0
 
-    def handle(request: web.BaseRequest) -> Awaitable[Answer]:
-        line, headers = Line(request.method, request.raw_path[prefix:]), request.headers
+    def handle(request: Request) -> Awaitable[Answer]:
+        line, headers = Line(request.method, request.target[prefix:]), request.headers
 
         def read() -> Asked:
             return read_asked(convention, line, headers, context.reading)

@@ -18,6 +18,7 @@ _MANY: Final = 40
 
 Messages = Sequence[tuple[Any, Any]]
 Found = tuple[Messages, bool, bytes]
+_NOTHING: Final[Found] = ((), False, b"")
 
 
 class Parser(Protocol):
@@ -64,6 +65,10 @@ class Watch(Protocol):
 
     def arrived(self) -> None:
         """A head is whole."""
+        ...
+
+    def answered(self, message: Any, body: bytes) -> bool:
+        """Whether a request that is all here, and alone, was answered: nobody else hears of it."""
         ...
 
     def holds(self, cost: int, *, head: bool) -> None:
@@ -114,12 +119,16 @@ class Heads:
         if not self._idle or len(messages) != 1 or len(data) > _LONG or found[1]:
             return self._account(data, found)
         message, body = messages[0]
-        whole = body.is_eof() and data.find(_END) + len(_END) + body.total_bytes == len(data)
+        begins = data.find(_END) + len(_END)
+        whole = body.is_eof() and begins + body.total_bytes == len(data)
         if not whole or len(message.raw_headers) > _MANY:
             return self._account(data, found)
         if self._awaited:  # one whole request, and nothing else: as it mostly is
             self._awaited = False
             self._watch.arrived()
+        if self._watch.answered(message, data[begins:]):
+            self.message_consumed()
+            return _NOTHING
         return found
 
     def _account(self, data: bytes, found: Found) -> Found:

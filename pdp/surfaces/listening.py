@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from pdp.runtime.settings import ServerSettings, is_local
 from pdp.runtime.tls import Certificates
-from pdp.surfaces.app import Routes, Server, admin_routes, public_routes
+from pdp.surfaces.answering import Server
+from pdp.surfaces.app import Routes, admin_routes, dispatcher, public_routes
 from pdp.surfaces.certificates import Certified
 from pdp.surfaces.connections import Bounds, Count
 from pdp.surfaces.context import Context
@@ -63,7 +64,7 @@ class HttpListener:
         self._operators = operators
         self._settings = context.service.loaded.server
         self._listen = listen
-        self._server = partial(Server, routes, context, bounds)
+        self._server = partial(Server, dispatcher(routes), self._settings, bounds)
         self._certificates = certificates
         self._sockets: list[OpenSocket] = []
         self._accepting: list[Accepting] = []

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
@@ -27,6 +26,7 @@ from pdp.surfaces.questions import (
     refuse_unjudged,
     refuse_unvouched,
 )
+from pdp.surfaces.requests import Request
 
 Asked = tuple[Query, Credentials]
 
@@ -39,7 +39,7 @@ class Native:
         self._service = context.service
         self._recorded = Recorded(context.service, "native")
 
-    async def decision(self, request: web.BaseRequest) -> Answer:
+    async def decision(self, request: Request) -> Answer:
         """One question, one verdict: 200 whenever it was decided."""
         with self._recorded:
             caller = identify_caller(request, self._context)
@@ -49,7 +49,7 @@ class Native:
         status = 503 if decision.verdict.outcome is Outcome.FAULT else 200
         return plain(status, msgspec.json.encode(self._answer(decision, body.accept, caller)))
 
-    async def decisions(self, request: web.BaseRequest) -> Answer:
+    async def decisions(self, request: Request) -> Answer:
         """A batch in order. All items must be understood before any is judged."""
         server = self._service.loaded.server
         with self._recorded:

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 
 from pdp import __version__
 from pdp.model import Answer
@@ -16,8 +15,9 @@ from pdp.surfaces.openapi_answers import ErrorAnswer
 from pdp.surfaces.openapi_operations import ADMIN, JSON, PUBLIC, Operation
 from pdp.surfaces.openapi_schemas import Schema, any_of, components, shape
 from pdp.surfaces.request_ids import FIELD
+from pdp.surfaces.requests import Request
 
-Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Answer]]
 
 _KEY: Final = "callerKey"
 _COMMON: Final = (
@@ -57,7 +57,7 @@ def admin(context: Context) -> Handler:
 def _serve(found: Schema) -> Handler:
     answer = plain(200, msgspec.json.encode(found))
 
-    async def handle(_: web.BaseRequest) -> Answer:
+    async def handle(_: Request) -> Answer:
         return answer
 
     return handle

@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 from pdp.errors import Problem
 from pdp.model import Answer
 from pdp.runtime.fetch import JwksSource
 from pdp.runtime.service import Service
 from pdp.surfaces.context import Context, plain
+from pdp.surfaces.requests import Request
 
-Handler = Callable[[web.BaseRequest], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Answer]]
 
 
 def _json(status: int, value: Any) -> Answer:
@@ -24,7 +24,7 @@ def _json(status: int, value: Any) -> Answer:
 def livez(_context: Context) -> Handler:
     """Whether the process answers at all."""
 
-    async def handle(_request: web.BaseRequest) -> Answer:
+    async def handle(_request: Request) -> Answer:
         return _json(200, {"status": "ok"})
 
     return handle
@@ -37,7 +37,7 @@ def readyz(context: Context, *, admin: bool) -> Handler:
     """
     told = str if admin else _place
 
-    async def handle(_request: web.BaseRequest) -> Answer:
+    async def handle(_request: Request) -> Answer:
         keys, ready = _key_states(context.service), is_ready(context.service)
         watch = context.service.watch
         body = {
@@ -84,7 +84,7 @@ def _key_state(source: Any) -> dict[str, Any]:
 def metrics(context: Context) -> Handler:
     """All metrics, in the Prometheus text format."""
 
-    async def handle(_request: web.BaseRequest) -> Answer:
+    async def handle(_request: Request) -> Answer:
         body = await context.service.metrics.whole()
         return plain(200, body, "text/plain; version=0.0.4; charset=utf-8")
 

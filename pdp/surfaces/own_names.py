@@ -8,11 +8,10 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
 from pdp.errors import RequestError
 from pdp.runtime.settings import is_local
 from pdp.surfaces.client import parse_host
+from pdp.surfaces.requests import Request
 
 _BROWSERS: Final = ("Origin", "Sec-Fetch-Site")  # which no page can leave out
 _LOCALHOST: Final = "localhost"
@@ -29,7 +28,7 @@ class OwnNames:
         self._looks = is_local(listen) and not listen.startswith("unix:")
         self._others = frozenset(others)
 
-    def refuse_browsers(self, request: web.BaseRequest) -> None:
+    def refuse_browsers(self, request: Request) -> None:
         """RequestError for a page of a browser's, and for a foreign name."""
         headers = request.headers
         if any(name in headers for name in _BROWSERS):

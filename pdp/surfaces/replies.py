@@ -13,7 +13,7 @@ from aiohttp import HttpVersion11, web
 from pdp.model import Answer
 
 # To these methods, answers have no body, or no length.
-_RARE: Final = frozenset({"HEAD", "CONNECT"})
+RARE: Final = frozenset({"HEAD", "CONNECT"})
 _FIRST_LINE: Final = {
     status.value: f"HTTP/1.1 {status} {status.phrase}\r\n" for status in HTTPStatus
 }
@@ -21,7 +21,7 @@ _FIRST_LINE: Final = {
 
 def reply(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     """What aiohttp's protocol sends to who asked `request`."""
-    if request.version == HttpVersion11 and request.method not in _RARE:
+    if request.version == HttpVersion11 and request.method not in RARE:
         # The protocol asks for no more of a response than a `Written` has.
         return cast(web.StreamResponse, Written(answer))
     return response(answer)

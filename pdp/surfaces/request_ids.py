@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from aiohttp import web
 from msgspec.structs import replace
 
 from pdp.model import Answer
+from pdp.surfaces.requests import Request
 
 FIELD: Final = "X-Request-ID"
 _ECHOING: Final = ("/access/v1/", "/.well-known/authzen-configuration")
 _SOUND: Final = re.compile(r"[\x21-\x7e]{1,200}")
 
 
-def echo_request_id(request: web.BaseRequest, answer: Answer) -> Answer:
+def echo_request_id(request: Request, answer: Answer) -> Answer:
     """The answer with the id of the request, if there is exactly one, visible ASCII and short."""
-    if not request.raw_path.startswith(_ECHOING):
+    if not request.target.startswith(_ECHOING):
         return answer
     given = request.headers.getall(FIELD, ())
     if len(given) != 1 or not _SOUND.fullmatch(given[0]):

@@ -63,6 +63,9 @@ class Watched:
     def arrived(self) -> None:
         self.head = False
 
+    def answered(self, message: object, body: bytes) -> bool:
+        return False
+
     def holds(self, cost: int, *, head: bool) -> None:
         self.cost, self.head = cost, head
 

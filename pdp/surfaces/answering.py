@@ -1,0 +1,135 @@
+"""Answers requests: at once where nothing has to be waited for, else in a task of aiohttp's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, cast
+
+from aiohttp import HttpVersion11, web
+from aiohttp.http import RawRequestMessage
+
+from pdp.model import Answer
+from pdp.runtime.patience import Begun, Work, begin
+from pdp.runtime.settings import ServerSettings
+from pdp.surfaces.connections import BoundedServer, Bounds, Connection, read_up
+from pdp.surfaces.context import failed
+from pdp.surfaces.replies import RARE, reply, response, wire
+from pdp.surfaces.requests import Request
+
+log = logging.getLogger("pdp.http")
+
+MOST_HEADERS: Final = 1_024  # aiohttp's 128 would make a 400 of what gateways let through
+
+_UNREADABLE: Final = failed(400, "invalid_request", "The request cannot be read.")
+_FAULT: Final = failed(503, "unavailable", "The request could not be answered.")
+
+Answering = Callable[[Request], Work[Answer]]  # which never fails
+
+
+class Exchange(web.BaseRequest):
+    """aiohttp's own request, whose answer does not say what we are made of."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.pop("Server", None)
+
+
+class Protocol(Connection):
+    """A connection whose requests are answered; no error page quotes what was asked.
+
+    Most requests come alone and whole, and their answers wait for nothing: these are sent before
+    aiohttp hears of the request. All others take its way, through a queue and two tasks.
+    """
+
+    __slots__ = ("_begun", "_server")
+
+    def __init__(self, server: Server, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._server = server
+        self._begun: Begun[Answer] | None = None
+
+    def answered(self, message: RawRequestMessage, body: bytes) -> bool:
+        """Whether a request that is all here was answered at once; else it may have begun."""
+        if (
+            not self.is_waiting
+            or self.writing_paused
+            or message.should_close
+            or message.version != HttpVersion11
+            or message.method in RARE
+            or self.transport is None
+        ):
+            return False
+        request = Request(message.method, message.path, message.headers, self, body)
+        answer = begin(self._server.answer(request))
+        if isinstance(answer, Begun):
+            self._begun = answer
+            return False
+        try:
+            self.transport.write(wire(answer, keep_alive=True))
+        except ValueError as error:  # a fault of ours: the client sees a 503, and an end
+            self._fail(self.transport, error)
+        else:
+            self.keeps_alive()
+        return True
+
+    def _fail(self, transport: asyncio.Transport, error: ValueError) -> None:
+        log.error("no answer", extra={"facts": {"error": type(error).__name__}})
+        transport.write(wire(_FAULT, keep_alive=False))
+        transport.close()
+
+    async def rest(self, exchange: web.BaseRequest) -> Answer:
+        """The answer to a request that aiohttp hands over, which may have begun before."""
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            return await begun
+        method, target = exchange.method, exchange.raw_path
+        request = Request(method, target, exchange.headers, self, exchange.content)
+        return await self._server.answer(request)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nobody waits any more for what has begun."""
+        self._begun = None
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002
+    ) -> web.StreamResponse:
+        """An answer of ours to bytes that are no request; the connection ends."""
+        log.info("unreadable request", extra={"facts": {"error": type(exc).__name__}})
+        told = response(_FAULT if status >= 500 else _UNREADABLE)  # noqa: PLR2004
+        told.force_close()
+        return told
+
+
+class Server(BoundedServer):
+    """aiohttp's low-level server, within bounds; `answer` is for every request."""
+
+    def __init__(self, answer: Answering, server: ServerSettings, bounds: Bounds) -> None:
+        self.answer = answer
+        super().__init__(
+            _handle,
+            bounds,
+            request_factory=partial(Exchange, loop=asyncio.get_running_loop()),
+            access_log=None,
+            max_line_size=server.max_header_bytes,
+            max_field_size=server.max_header_bytes,
+            max_headers=MOST_HEADERS,
+            auto_decompress=False,
+        )
+
+    def __call__(self) -> Protocol:
+        """One connection."""
+        return Protocol(self, loop=self._loop, **self._kwargs)
+
+
+async def _handle(exchange: web.BaseRequest) -> web.StreamResponse:
+    protocol = cast(Protocol, exchange.protocol)
+    if protocol.writing_paused:
+        await read_up(exchange)
+    return reply(exchange, await protocol.rest(exchange))

@@ -49,12 +49,14 @@ class Query(Struct, frozen=True):
     subject: Entity | None = None
     vouched: bool = False
 
+    def is_about(self, identity: Identity) -> bool:
+        """Whether this is whom the asker names, if anybody."""
+        named = self.subject
+        return named is None or (named.type, named.id) == (identity.type, identity.id)
+
     def names_another(self, identity: Identity) -> bool:
         """Whether the asker names somebody else than the credential does."""
-        named = self.subject
-        if named is None or not identity.authenticated:
-            return False
-        return (named.type, named.id) != (identity.type, identity.id)
+        return identity.authenticated and not self.is_about(identity)
 
 
 class _Discreet(Struct, frozen=True):

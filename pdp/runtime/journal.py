@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -27,8 +28,9 @@ from pdp.runtime.turns import ALONE, Turn
 
 log = logging.getLogger("pdp.journal")
 
-_BATCH: Final = 128  # records that are made in one go: the loop waits for its turn meanwhile
-_GATHER_SECONDS: Final = 0.02  # before a batch that would be small: waking up costs more than it
+_MADE: Final = 128  # records that are made in one go: the loop waits for its turn meanwhile
+_WRITTEN: Final = 2_048  # that are written in one go
+_GATHER_SECONDS: Final = 0.05  # before a batch that would be small: waking up costs more than it
 _RETRY_SECONDS: Final = 0.25
 _TELL_SECONDS: Final = 1.0
 
@@ -141,19 +143,23 @@ class Journal:
             sink.reopen()
         if not sink.write((), self._patient):
             return
-        batch = self._batch()
-        lines = [item if isinstance(item, bytes) else self._line(item) for item in batch]
-        lines += self._drops.take()
+        lines = [*self._batch(), *self._drops.take()]
         sink.write(lines, self._patient)
         self._metrics.written(sink.count())
         if not self._queue and self._until is None:
             self._sleep()
-        if len(self._queue) < _BATCH and self._until is None and not self._reopen:
+        if len(self._queue) < _MADE and self._until is None and not self._reopen:
             time.sleep(_GATHER_SECONDS)
 
-    def _batch(self) -> list[Entry | bytes]:
-        queue = self._queue
-        return [queue.popleft() for _ in range(min(_BATCH, len(queue)))]
+    def _batch(self) -> Iterator[bytes]:
+        queue, made = self._queue, 0
+        for _ in range(min(_WRITTEN, len(queue))):
+            if made == _MADE:
+                return
+            found = queue.popleft()
+            if isinstance(found, Entry):
+                made, found = made + 1, self._line(found)
+            yield found
 
     def _line(self, entry: Entry) -> bytes:
         try:

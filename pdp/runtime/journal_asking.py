@@ -44,6 +44,11 @@ def note_caller(name: str) -> None:
     _ASKING.set(_ASKING.get()._replace(caller=name))
 
 
+def go_on_asking(noted: Asking) -> None:
+    """Remember what was noted before, in a task that goes on with the request."""
+    _ASKING.set(noted)
+
+
 def asking() -> Asking:
     """What is noted of the request under way."""
     return _ASKING.get()

@@ -11,12 +11,11 @@ from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_names import Names, names_of
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
 from pdp.runtime.journal_tokens import fingerprint
-from pdp.runtime.journal_usual import Read, Usual
-from pdp.runtime.journal_values import LONGEST_RESOURCE, Values, encode, resource_id
+from pdp.runtime.journal_usual import NOTHING, Read, Usual
+from pdp.runtime.journal_values import LONGEST_RESOURCE, Values, encode, resource_id, text_or_none
 
 _MOST_SNAPSHOTS: Final = 4
 _NO_NAMES: Final = Names()
-_NOTHING: Final[Read] = ({}, {})
 
 
 class Recorder:
@@ -34,7 +33,7 @@ class Recorder:
         if self._masks or snapshot is None or self._names.get(snapshot.revision) is not _NO_NAMES:
             return None
         try:
-            return self._usual.line(entry, _NOTHING)
+            return self._usual.line(entry, NOTHING)
         except Exception:  # noqa: BLE001 - `line` finds out what can be said of it
             return None
 
@@ -89,7 +88,7 @@ class Recorder:
         resource = values.text("resource", resource_id(what.id), LONGEST_RESOURCE)
         told: dict[str, Any] = {"resource": resource}
         named = query.subject
-        if named is not None and (named.type, named.id) != (identity.type, identity.id):
+        if named is not None and not query.is_about(identity):
             told["named"] = _party(named, values)
         told["attributes"], told["context"] = self._read(entry, query, values)
         return told
@@ -106,7 +105,7 @@ class Recorder:
         """The properties and the facts that the policy reads."""
         names = _NO_NAMES if entry.snapshot is None else self._names_of(entry.snapshot)
         if entry.snapshot is None or names is _NO_NAMES:
-            return _NOTHING
+            return NOTHING
         attributes: dict[str, Any] = {}
         if names.subject or names.resource or names.action:
             identity = entry.verdict.identity or ANONYMOUS
@@ -158,14 +157,10 @@ def _asked(query: Query) -> tuple[tuple[str, str | None], ...]:
     return (
         ("action", query.action.name),
         ("resource_type", None if kind == RESOURCE_TYPE else kind),
-        ("ip", _if_text(context.get("ip"))),
-        ("country", _if_text(context.get("country"))),
+        ("ip", text_or_none(context.get("ip"))),
+        ("country", text_or_none(context.get("country"))),
     )
 
 
 def _party(who: Identity | Entity, values: Values) -> Party:
     return Party(values.text("subject", who.id) or "", values.text("type", who.type) or "")
-
-
-def _if_text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None

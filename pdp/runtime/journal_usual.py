@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -16,27 +17,35 @@ from pdp.model import (
     Outcome,
     Query,
     Reason,
-    Rule,
 )
 from pdp.runtime.journal_asking import NOBODY, Asking, request_id, trace_id
 from pdp.runtime.journal_shapes import Entry, Party, timestamp
 from pdp.runtime.journal_tokens import fingerprint
-from pdp.runtime.journal_values import LONGEST, MOST, is_odd, resource_id
+from pdp.runtime.journal_values import (
+    LONGEST,
+    LONGEST_RESOURCE,
+    MOST,
+    is_odd,
+    resource_id,
+    text_or_none,
+)
 
 Read = tuple[dict[str, Any], dict[str, Any]]  # properties and facts that the policy reads
+NOTHING: Final[Read] = ({}, {})
 
 _REMEMBERED: Final = 2_048  # parts of each kind
-_ENCODER: Final = msgspec.json.Encoder()
+_ENCODE: Final = msgspec.json.Encoder().encode
 _END: Final = b"}\n"
+_NO_MORE: Final = ((), None, None, None, None, None)
 
 
 class _Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """Some fields of a `Record`, in its order."""
 
     def encoded(self) -> bytes | None:
-        """As they stand within it, behind others; None where one is not to stand there as it is."""
-        fields = _ENCODER.encode(self)[1:-1]
-        if len(fields) > LONGEST or is_odd(fields):
+        """As they stand within it, behind others; None where one could be too long for it."""
+        fields = _ENCODE(self)[1:-1]
+        if len(fields) > LONGEST:
             return None
         return b"," + fields if fields else b""
 
@@ -70,20 +79,19 @@ class _Asker(_Part, frozen=True, omit_defaults=True):
     token: str | None = None
 
 
-class _Asked(_Part, frozen=True, omit_defaults=True):
-    action: str | None = None
-    resource: str | None = None
+class _Rare(_Part, frozen=True, omit_defaults=True):
     resource_type: str | None = None
     attributes: dict[str, Any] = {}
     context: dict[str, Any] = {}
+
+
+class _Place(_Part, frozen=True, omit_defaults=True):
     ip: str | None = None
     country: str | None = None
 
 
-class _Ground(_Part, frozen=True, omit_defaults=True):
+class _Layer(_Part, frozen=True, omit_defaults=True):
     layer: str | None = None
-    rule: str | None = None
-    policy_revision: str = ""
 
 
 class Usual:
@@ -93,7 +101,7 @@ class Usual:
     """
 
     def __init__(self, sampled: float | None) -> None:
-        self._end = _END if sampled is None else b',"sampled":' + _ENCODER.encode(sampled) + _END
+        self._end = _END if sampled is None else b',"sampled":' + _ENCODE(sampled) + _END
         self._askers: dict[int, _Remembered] = {}  # by the identity of the object
 
     def line(self, entry: Entry, read: Read) -> bytes | None:
@@ -102,20 +110,29 @@ class Usual:
         `read` is what the policy reads of it. UnicodeEncodeError for text that is none.
         """
         verdict, query = entry.verdict, entry.query
-        if query is None or verdict.detail or _names_another(query, verdict.identity):
+        if query is None or verdict.detail or not query.is_about(verdict.identity or ANONYMOUS):
             return None
-        settled = _settled(entry.surface, verdict.outcome, verdict.reason)
-        ids = b"" if entry.asking is NOBODY else _ids(entry.asking)
-        asker, asked = self._asker(entry, verdict.identity), _asked(query, read)
-        ground = _ground(verdict.layer, verdict.rule, verdict.revision)
-        if settled is None or ids is None or asker is None or asked is None or ground is None:
+        rule = verdict.rule
+        parts = (
+            f'{{"decision_id":"{entry.id}","timestamp":"{timestamp(entry.at)}"'.encode(),
+            _settled(entry.surface, verdict.outcome, verdict.reason),
+            b"" if entry.asking is NOBODY else _ids(entry.asking),
+            self._asker(entry, verdict.identity),
+            _asked(query, read),
+            _layer(verdict.layer),
+            b"" if rule is None else b',"rule":' + _ENCODE(str(rule)),
+            _tail(verdict.revision) + b"%d" % round(entry.seconds * 1e6),
+            self._end if verdict.outcome is Outcome.ALLOW else _END,
+        )
+        if None in parts:
             return None
-        head = f'{{"decision_id":"{entry.id}","timestamp":"{timestamp(entry.at)}"'.encode()
-        duration = b',"duration_us":%d' % round(entry.seconds * 1e6)
-        end = self._end if verdict.outcome is Outcome.ALLOW else _END
-        return b"".join((head, settled, ids, asker, asked, ground, duration, end))
+        line = b"".join(cast(Iterable[bytes], parts))
+        return None if is_odd(line) else line
 
     def _asker(self, entry: Entry, who: Identity | None) -> bytes | None:
+        if who is not None and who.method is Method.VOUCHED:
+            more = who.roles, who.domain, who.issuer, who.kid, who.key_id, entry.presented
+            return _named(who.id, who.type, entry.verdict.roles) if more == _NO_MORE else None
         if who is None or who.expires is None:
             return _asker(entry, who)
         # A token that is remembered has one identity, which never changes, as long as it is.
@@ -155,11 +172,6 @@ def _ids(asking: Asking) -> bytes | None:
     return _Ids(*ids, asking.caller or None).encoded()
 
 
-def _names_another(query: Query, identity: Identity | None) -> bool:
-    who, named = identity or ANONYMOUS, query.subject
-    return named is not None and (named.type, named.id) != (who.type, who.id)
-
-
 def _asker(entry: Entry, who: Identity | None) -> bytes | None:
     token = fingerprint(who) or entry.presented
     if who is None:
@@ -171,18 +183,37 @@ def _asker(entry: Entry, who: Identity | None) -> bytes | None:
     return _Asker(Party(who.id, who.type), who.method, *roles, *texts).encoded()
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _named(name: str, kind: str, roles: tuple[str, ...]) -> bytes | None:
+    """That of a subject whom a caller names: nothing else is known of it."""
+    return None if len(roles) > MOST else _Asker(Party(name, kind), Method.VOUCHED, roles).encoded()
+
+
 def _asked(query: Query, read: Read) -> bytes | None:
-    what, context, (attributes, facts) = query.resource, query.context, read
-    action, resource = query.action.name or None, resource_id(what.id) or None
-    kind = None if what.type == RESOURCE_TYPE else what.type or None
-    ip, country = _text(context.get("ip")), _text(context.get("country"))
-    return _Asked(action, resource, kind, attributes, facts, ip, country).encoded()
-
-
-def _text(value: Any) -> str | None:
-    return value or None if isinstance(value, str) else None
+    action, what, context = query.action.name, query.resource, query.context
+    resource, kind = resource_id(what.id), what.type
+    place = _place(text_or_none(context.get("ip")), text_or_none(context.get("country")))
+    if place is None or len(action) > LONGEST or len(resource) > LONGEST_RESOURCE:
+        return None
+    asked = b',"action":' + _ENCODE(action) if action else b""
+    if resource:
+        asked += b',"resource":' + _ENCODE(resource)
+    if kind == RESOURCE_TYPE and read is NOTHING:
+        return asked + place
+    rare = _Rare(None if kind == RESOURCE_TYPE else kind or None, *read).encoded()
+    return None if rare is None else asked + rare + place
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _ground(layer: str | None, rule: Rule | None, revision: str) -> bytes | None:
-    return _Ground(layer, None if rule is None else str(rule), revision).encoded()
+def _place(ip: str | None, country: str | None) -> bytes | None:
+    return _Place(ip, country).encoded()
+
+
+@lru_cache
+def _layer(name: str | None) -> bytes | None:
+    return _Layer(name).encoded()
+
+
+@lru_cache
+def _tail(revision: str) -> bytes:
+    return (b',"policy_revision":' + _ENCODE(revision) if revision else b"") + b',"duration_us":'

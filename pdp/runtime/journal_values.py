@@ -181,6 +181,11 @@ def resource_id(text: str) -> str:
     return _without_query(text)
 
 
+def text_or_none(value: Any) -> str | None:
+    """A text that is not empty; None for all else that a fact can be."""
+    return value or None if isinstance(value, str) else None
+
+
 def encode(record: msgspec.Struct) -> bytes:
     """One line: what a terminal or a reader of lines could misread is escaped.
 

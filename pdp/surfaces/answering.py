@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http import RawRequestMessage
 
 from pdp.model import Answer
+from pdp.runtime.journal_asking import Asking, asking, go_on_asking
 from pdp.runtime.patience import Begun, Work, begin
 from pdp.runtime.settings import ServerSettings
 from pdp.surfaces.connections import BoundedServer, Bounds, Connection, read_up
@@ -48,7 +49,7 @@ class Protocol(Connection):
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
-        self._begun: Begun[Answer] | None = None
+        self._begun: tuple[Begun[Answer], Asking] | None = None
 
     def answered(self, message: RawRequestMessage, body: bytes) -> bool:
         """Whether a request that is all here was answered at once; else it may have begun."""
@@ -64,7 +65,7 @@ class Protocol(Connection):
         request = Request(message.method, message.path, message.headers, self, body)
         answer = begin(self._server.answer(request))
         if isinstance(answer, Begun):
-            self._begun = answer
+            self._begun = answer, asking()
             return False
         try:
             self.transport.write(wire(answer, keep_alive=True))
@@ -81,8 +82,9 @@ class Protocol(Connection):
 
     async def rest(self, exchange: web.BaseRequest) -> Answer:
         """The answer to a request that aiohttp hands over, which may have begun before."""
-        begun, self._begun = self._begun, None
-        if begun is not None:
+        if self._begun is not None:
+            (begun, asked), self._begun = self._begun, None
+            go_on_asking(asked)
             return await begun
         method, target = exchange.method, exchange.raw_path
         request = Request(method, target, exchange.headers, self, exchange.content)

@@ -11,7 +11,6 @@ from pdp.runtime.callers import Caller
 from pdp.runtime.journal_asking import note_caller
 from pdp.surfaces.certificates import Certified
 from pdp.surfaces.context import Context
-from pdp.surfaces.own_names import own_names
 from pdp.surfaces.requests import Request
 
 CHALLENGE: Final = 'Bearer realm="pdp"'
@@ -28,11 +27,10 @@ def identify_caller(request: Request, context: Context) -> Caller:
     A key that is not good is never made up for by a certificate. Where none are configured, it is
     whoever reaches the listener, but no page in a browser.
     """
-    loaded = context.service.loaded
-    callers = loaded.callers
+    callers = context.service.loaded.callers
     if not callers.known:
-        own_names(loaded.server.listen, loaded.server.public_url).refuse_browsers(request)
-        return context.local_caller()
+        context.names.refuse_browsers(request)
+        return context.whoever
     if request.headers.getall("Authorization", ()):
         key = bearer_key(request)
         caller = callers.identify(key) if key else None

@@ -112,6 +112,11 @@ class Connection(RequestHandler):
             self._unread.cancel()
             self._unread = None
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading: nothing to do where nobody paused it, as the end of every body does."""
+        if resume_parser or self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def keeps_alive(self) -> None:
         """A request was answered that aiohttp did not hear of: wait for the next one."""
         self._keepalive = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
 
 import msgspec
 
@@ -22,6 +21,7 @@ from pdp.runtime.settings import ServerSettings, parse_networks
 from pdp.surfaces.asked import Reading
 from pdp.surfaces.browser import Login, make_login
 from pdp.surfaces.country import country_source
+from pdp.surfaces.own_names import OwnNames, own_names
 from pdp.surfaces.target import Exempt, exempting
 
 
@@ -29,7 +29,8 @@ from pdp.surfaces.target import Exempt, exempting
 class Context:
     """Read-only; made once when the surfaces are put together.
 
-    `preflight` says of which resources CORS preflights are let through.
+    `preflight` says of which resources CORS preflights are let through. Where no callers are
+    configured, `whoever` asks, who must call a loopback listener by one of its own `names`.
     """
 
     service: Service
@@ -38,6 +39,8 @@ class Context:
     presentation: Presentation
     preflight: Exempt | None
     login: Login | None
+    names: OwnNames
+    whoever: Caller
 
     @property
     def exempt(self) -> Exempt | None:
@@ -61,14 +64,6 @@ class Context:
             message=message,
             login=login,
         )
-
-    def local_caller(self) -> Caller:
-        """Who asks where no callers are configured: whoever reaches a loopback port."""
-        return _WHOEVER[not self.service.authenticator.configured]
-
-
-# By whether it vouches for subjects.
-_WHOEVER: Final = {vouch: Caller("", vouch=vouch, see_reasons=True) for vouch in (False, True)}
 
 
 class Recorded:
@@ -107,6 +102,8 @@ def make_context(service: Service, reloader: Reloader) -> Context:
         ),
         preflight=exempting(server.preflight),
         login=make_login(server),
+        names=own_names(server.listen, server.public_url),
+        whoever=Caller("", vouch=not service.authenticator.configured, see_reasons=True),
     )
 
 

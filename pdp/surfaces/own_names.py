@@ -31,16 +31,16 @@ class OwnNames:
     def refuse_browsers(self, request: Request) -> None:
         """RequestError for a page of a browser's, and for a foreign name."""
         headers = request.headers
-        if any(name in headers for name in _BROWSERS):
-            raise RequestError("Origin", "is not served: this is no API for browsers")
+        for name in _BROWSERS:
+            if name in headers:
+                raise RequestError("Origin", "is not served: this is no API for browsers")
         if not self._looks:
             return
-        name = _name(headers.get("Host", ""))
-        if not _is_own(name) and name not in self._others:
+        host = _name(headers.get("Host", ""))
+        if not _is_own(host) and host not in self._others:
             raise RequestError("Host", "is no name of this machine's own")
 
 
-@lru_cache(maxsize=64)
 def own_names(listen: str, public_url: str | None = None) -> OwnNames:
     """Those of a listener; a proxy of the operator's may ask by the name in `public_url`."""
     return OwnNames(listen, () if public_url is None else (_name(urlsplit(public_url).netloc),))

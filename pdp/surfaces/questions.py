@@ -149,13 +149,13 @@ def _entity(value: str | EntityBody, field: str, default_type: str) -> Entity:
 
 
 def _text(value: str, field: str) -> str:
+    if 0 < len(value) <= _LONGEST and (value.isprintable() or not _CONTROL.search(value)):
+        return value
     if not value:
         raise RequestError(field, "is empty")
     if len(value) > _LONGEST:
         raise RequestError(field, f"is longer than {_LONGEST} characters")
-    if not value.isprintable() and _CONTROL.search(value):
-        raise RequestError(field, "holds a control character")
-    return value
+    raise RequestError(field, "holds a control character")
 
 
 def _context(given: dict[str, Any], *, vouched: bool) -> dict[str, Any]:

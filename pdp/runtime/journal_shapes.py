@@ -87,8 +87,8 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
 
 def timestamp(seconds: float) -> str:
     """RFC 3339, in UTC, with microseconds."""
-    whole = int(seconds)
-    return f"{_second(whole)}.{int((seconds - whole) * 1e6):06d}Z"
+    whole, micro = divmod(round(seconds * 1e6), 1_000_000)
+    return f"{_second(whole)}.{micro:06d}Z"
 
 
 @lru_cache(maxsize=16)

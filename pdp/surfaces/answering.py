@@ -17,7 +17,7 @@ from pdp.runtime.patience import Begun, Work, begin
 from pdp.runtime.settings import ServerSettings
 from pdp.surfaces.connections import BoundedServer, Bounds, Connection, read_up
 from pdp.surfaces.context import failed
-from pdp.surfaces.replies import RARE, reply, response, wire
+from pdp.surfaces.replies import FAULT, RARE, reply, response, written
 from pdp.surfaces.requests import Request
 
 log = logging.getLogger("pdp.http")
@@ -25,7 +25,6 @@ log = logging.getLogger("pdp.http")
 MOST_HEADERS: Final = 1_024  # aiohttp's 128 would make a 400 of what gateways let through
 
 _UNREADABLE: Final = failed(400, "invalid_request", "The request cannot be read.")
-_FAULT: Final = failed(503, "unavailable", "The request could not be answered.")
 
 Answering = Callable[[Request], Work[Answer]]  # which never fails
 
@@ -51,7 +50,7 @@ class Protocol(Connection):
         self._server = server
         self._begun: tuple[Begun[Answer], Asking] | None = None
 
-    def answered(self, message: RawRequestMessage, body: bytes) -> bool:
+    def answered(self, message: RawRequestMessage, body: bytes, /) -> bool:
         """Whether a request that is all here was answered at once; else it may have begun."""
         if (
             not self.is_waiting
@@ -67,18 +66,13 @@ class Protocol(Connection):
         if isinstance(answer, Begun):
             self._begun = answer, asking()
             return False
-        try:
-            self.transport.write(wire(answer, keep_alive=True))
-        except ValueError as error:  # a fault of ours: the client sees a 503, and an end
-            self._fail(self.transport, error)
-        else:
+        data, goes_on = written(answer, keep_alive=True)
+        self.transport.write(data)
+        if goes_on:
             self.keeps_alive()
+        else:
+            self.transport.close()
         return True
-
-    def _fail(self, transport: asyncio.Transport, error: ValueError) -> None:
-        log.error("no answer", extra={"facts": {"error": type(error).__name__}})
-        transport.write(wire(_FAULT, keep_alive=False))
-        transport.close()
 
     async def rest(self, exchange: web.BaseRequest) -> Answer:
         """The answer to a request that aiohttp hands over, which may have begun before."""
@@ -104,7 +98,7 @@ class Protocol(Connection):
     ) -> web.StreamResponse:
         """An answer of ours to bytes that are no request; the connection ends."""
         log.info("unreadable request", extra={"facts": {"error": type(exc).__name__}})
-        told = response(_FAULT if status >= 500 else _UNREADABLE)  # noqa: PLR2004
+        told = response(FAULT if status >= 500 else _UNREADABLE)  # noqa: PLR2004
         told.force_close()
         return told
 

@@ -23,6 +23,7 @@ from pdp.surfaces.discovery import discovery
 from pdp.surfaces.gateway import endpoint
 from pdp.surfaces.native import Native
 from pdp.surfaces.openapi_operations import PATH as OPENAPI
+from pdp.surfaces.replies import FAULT
 from pdp.surfaces.request_ids import echo_request_id
 from pdp.surfaces.requests import Request, TooLarge
 
@@ -147,4 +148,4 @@ async def guarded(ask: Callable[P, Awaitable[Answer]], *given: P.args, **named: 
         return failed(503, "unavailable", str(error.reason))
     except Exception as error:  # noqa: BLE001 - a bug is a 503 to everybody, and a line in the log
         log.error("request failed", extra={"facts": {"error": type(error).__name__}})  # noqa: TRY400
-        return failed(503, "unavailable", "The request could not be answered.")
+        return FAULT

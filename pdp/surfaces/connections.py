@@ -124,7 +124,7 @@ class Connection(RequestHandler):
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
 
-    def answered(self, message: Any, body: bytes) -> bool:  # noqa: ARG002 - whoever answers wants them
+    def answered(self, message: Any, body: bytes, /) -> bool:  # noqa: ARG002 - whoever answers wants them
         """Whether a request that is all here was answered without aiohttp's help."""
         return False
 

@@ -67,7 +67,7 @@ class Watch(Protocol):
         """A head is whole."""
         ...
 
-    def answered(self, message: Any, body: bytes) -> bool:
+    def answered(self, message: Any, body: bytes, /) -> bool:
         """Whether a request that is all here, and alone, was answered: nobody else hears of it."""
         ...
 

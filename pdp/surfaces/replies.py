@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from email.utils import formatdate
 from functools import lru_cache
@@ -11,6 +12,11 @@ from typing import Final, cast
 from aiohttp import HttpVersion11, web
 
 from pdp.model import Answer
+from pdp.surfaces.context import failed
+
+log = logging.getLogger("pdp.http")
+
+FAULT: Final = failed(503, "unavailable", "The request could not be answered.")
 
 # To these methods, answers have no body, or no length.
 RARE: Final = frozenset({"HEAD", "CONNECT"})
@@ -42,15 +48,27 @@ class Written:
         self.keep_alive = False
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send it; ConnectionResetError if nobody is there any more, ValueError as in `wire`."""
+        """Send it; ConnectionResetError if nobody is there any more."""
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError
-        self.keep_alive = request.keep_alive
-        transport.write(wire(self._answer, keep_alive=self.keep_alive))
+        data, self.keep_alive = written(self._answer, keep_alive=request.keep_alive)
+        transport.write(data)
 
     async def write_eof(self) -> None:
         """Nothing is left to send."""
+
+
+def written(answer: Answer, *, keep_alive: bool) -> tuple[bytes, bool]:
+    """The bytes of an answer, and whether the connection goes on.
+
+    A header field that would end its line is a fault of ours: the client sees a 503, and an end.
+    """
+    try:
+        return wire(answer, keep_alive=keep_alive), keep_alive
+    except ValueError as error:
+        log.error("no answer", extra={"facts": {"error": str(error)}})  # noqa: TRY400 - a fixed text
+        return wire(FAULT, keep_alive=False), False
 
 
 def wire(answer: Answer, *, keep_alive: bool) -> bytes:

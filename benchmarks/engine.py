@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 from engine_models import MODELS
 from engine_report import show, write
 from engine_rows import USERS
+from reporting import machine
 
 HERE = Path(__file__).parent
 SIZES = (10, 1_000, 10_000, 100_000, 1_000_000)
@@ -86,21 +86,6 @@ def measured(model: str, rows: int, args: argparse.Namespace) -> Run:
     if done.returncode:
         raise SystemExit(f"{model} at {rows:,} rows failed:\n{done.stderr}")
     return dict(json.loads(done.stdout))
-
-
-def machine() -> dict[str, Any]:
-    """What the figures depend on beside the code."""
-    try:
-        told = Path("/proc/cpuinfo").read_text()
-        cpu = next(line.split(": ")[1] for line in told.splitlines() if "model name" in line)
-    except (OSError, StopIteration):
-        cpu = platform.processor() or platform.machine()
-    return {
-        "cpu": cpu,
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": platform.system(),
-        "day": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
 
 
 def main() -> None:

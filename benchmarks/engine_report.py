@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from engine_models import MODELS
 from engine_rows import KINDS
+from reporting import aligned, markdown_table, put_between
 
 BEGIN, END = "<!-- engine: begin, by benchmarks/engine.py -->", "<!-- engine: end -->"
 GROWTH = (1_000, 1_000_000)
@@ -97,18 +98,6 @@ def show(results: dict[str, Any]) -> None:
             print(line)  # noqa: T201
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, all others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-
-
 def markdown(results: dict[str, Any]) -> str:
     """What stands between the markers."""
     told = results["machine"]
@@ -117,18 +106,13 @@ def markdown(results: dict[str, Any]) -> str:
         "![p50 of a decision against rows: pdp on the left, pycasbin on the right](engine.svg)",
     ]
     for heading, columns, cells in tables(results):
-        rule = ["---", *["---:"] * (len(columns) - 1)]
-        lines = [f"| {' | '.join(line)} |" for line in (columns, rule, *cells)]
-        parts += [f"### {heading}", "\n".join(lines)]
+        parts += [f"### {heading}", markdown_table(columns, cells)]
     return "\n\n".join(parts)
 
 
 def write(results: dict[str, Any], docs: Path) -> None:
     """The tables into benchmarks.md, between its markers, and the plot beside it."""
-    page = docs / "benchmarks.md"
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n\n{END}{after}")
+    put_between(docs / "benchmarks.md", BEGIN, END, markdown(results))
     plot(results["runs"], docs / "engine.svg")
 
 

@@ -23,10 +23,11 @@ import tempfile
 from pathlib import Path
 
 from peers import Peer, start_peers
+from reporting import machine
 from service_made import Scenario, scenarios, write_policy, write_script
 from service_reload import measure_reloads
 from service_report import OURS, Results, show, write
-from service_servers import Server, check, load, machine, start_limit, start_pdp
+from service_servers import Server, check, load, start_limit, start_pdp
 
 Asked = list[tuple[Scenario, Server, Path]]  # what is asked, of whom, and wrk's script for it
 

@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from soak_load import Edits, Load, Seen, family, meanwhile, megabytes, reloads, weigh
+from processes import family, megabytes
+from reporting import tell
+from soak_load import Edits, Load, Seen, meanwhile, reloads, weigh
 from soak_made import make_directory, requests, server
 
 CALIBRATION_SECONDS = 5.0
@@ -99,12 +101,6 @@ def keep(summary: Summary, file: Path) -> None:
         rows = (f"- {line.rstrip()}" for line in lines(summary))
         heading = f"{summary['rows']:,} rows {summary['flags']}".rstrip()
         file.write_text("\n".join((f"# Soak: {heading}, {summary['day']}", "", *rows, "")))
-
-
-def tell(line: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 async def soak(given: argparse.Namespace, base: Path) -> Summary:

@@ -33,6 +33,7 @@ from chaos_made import (
     write_in_place,
 )
 from processes import Pdp, pdp
+from reporting import tell
 
 CLIENTS = 4
 PAUSE_SECONDS = 0.003
@@ -192,9 +193,9 @@ def show(reports: dict[str, Report]) -> bool:
     """Print every report; whether all is well."""
     for name, report in reports.items():
         counts = ", ".join(f"{key} {value}" for key, value in sorted(report.counts.items()))
-        print(f"{name:10} {counts}, wrong {len(report.wrong)}")  # noqa: T201
+        tell(f"{name:10} {counts}, wrong {len(report.wrong)}")
         for line in report.wrong[:5]:
-            print(f"           {line}")  # noqa: T201
+            tell(f"           {line}")
     return not any(report.wrong for report in reports.values())
 
 
@@ -208,5 +209,5 @@ if __name__ == "__main__":
     began = time.monotonic()
     found = asyncio.run(main(given.swaps, given.kills, given.seed, given.method or list(METHODS)))
     good = show(found)
-    print(f"seed {given.seed}, {time.monotonic() - began:.0f} s")  # noqa: T201
+    tell(f"seed {given.seed}, {time.monotonic() - began:.0f} s")
     sys.exit(0 if good else 1)

@@ -22,7 +22,7 @@ from typing import Any
 from engine_models import MODELS
 from engine_report import show, write
 from engine_rows import USERS
-from reporting import machine
+from reporting import machine, tell
 
 HERE = Path(__file__).parent
 SIZES = (10, 1_000, 10_000, 100_000, 1_000_000)
@@ -100,7 +100,7 @@ def main() -> None:
                 runs.append(measured(model, rows, args))
                 took = time.monotonic() - start
                 told = f"{model} at {rows:,} rows: {took:.1f} s"
-                print(told, file=sys.stderr, flush=True)  # noqa: T201
+                tell(told, sys.stderr)
         results = {"machine": machine(), "users": args.users, "runs": runs}
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")

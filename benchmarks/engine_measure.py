@@ -13,7 +13,7 @@ from typing import Any
 from engine_models import MODELS, Model
 from engine_rows import KINDS, USERS, Ask, Kind, Policy
 from policies_made import build, conf
-from reporting import percentile
+from reporting import percentile, tell
 
 from pdp.cli.timing import resident
 from pdp.model import Action, Entity, Identity, Method, Query, Verdict
@@ -234,7 +234,7 @@ def main() -> None:
         told["pycasbin"] = measure_casbin(model, policy, args, None)
         if model.key:
             told["fast"] = measure_casbin(model, policy, args, model.key)
-    print(json.dumps(told))  # noqa: T201
+    tell(json.dumps(told))
 
 
 if __name__ == "__main__":

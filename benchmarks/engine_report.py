@@ -8,9 +8,8 @@ from typing import Any
 
 from engine_models import MODELS
 from engine_rows import KINDS
-from reporting import aligned, markdown_table, put_between
+from reporting import aligned, markdown_table, put_between, tell
 
-BEGIN, END = "<!-- engine: begin, by benchmarks/engine.py -->", "<!-- engine: end -->"
 GROWTH = (1_000, 1_000_000)
 DASH = "\u2013"
 TIMES = "\u00d7"
@@ -91,11 +90,11 @@ def tables(results: dict[str, Any]) -> list[Table]:
 def show(results: dict[str, Any]) -> None:
     """All tables on standard output, aligned."""
     told = results["machine"]
-    print(f"{told['cpu']}, {told['python']}, {told['system']}, {told['day']}")  # noqa: T201
+    tell(f"{told['cpu']}, {told['python']}, {told['system']}, {told['day']}")
     for heading, columns, cells in tables(results):
-        print(f"\n{heading}")  # noqa: T201
+        tell(f"\n{heading}")
         for line in aligned([[name.replace("`", "") for name in columns], *cells]):
-            print(line)  # noqa: T201
+            tell(line)
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -112,7 +111,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 def write(results: dict[str, Any], docs: Path) -> None:
     """The tables into benchmarks.md, between its markers, and the plot beside it."""
-    put_between(docs / "benchmarks.md", BEGIN, END, markdown(results))
+    put_between(docs / "benchmarks.md", "engine", markdown(results))
     plot(results["runs"], docs / "engine.svg")
 
 

@@ -8,12 +8,12 @@ Each layer has ROWS rules of which none matches, so that all of them are tried. 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from typing import Final
 
 from policies_made import build, conf
+from reporting import tell
 
 from pdp.model import Action, Entity, Identity, Method, Query
 from pdp.policy.settings import LayerSettings
@@ -66,7 +66,7 @@ def main() -> None:
     for shape, (age, value) in SHAPES.items():
         policy = snapshot(shape.partition(", unknown")[0], value)
         median = statistics.median(nanoseconds(policy, age))
-        sys.stdout.write(f"{median:8.0f} ns a rule   {shape}\n")
+        tell(f"{median:8.0f} ns a rule   {shape}")
 
 
 if __name__ == "__main__":

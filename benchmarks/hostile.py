@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from policies_made import PAGES, write_files
 from processes import megabytes, pdp
-from reporting import percentile
+from reporting import percentile, tell
 
 GOOD = forward("/invoices/7")
 HEAD = b"GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Drip: " + b"a" * 4_096
@@ -172,11 +172,11 @@ async def measure(
         taken = [one for second in seconds for one in second]
         figures = percentile(taken, 50), percentile(taken, 99), typical(seconds), max(taken)
         line = "{}: p50 {:.2f} ms, p99 {:.2f} ms, of the median second {:.2f} ms, longest {:.2f} ms"
-        print(line.format(name, *figures))  # noqa: T201
+        tell(line.format(name, *figures))
     for name, one in seen.items():
         last = f", the last after {max(one.closed):.1f} s" if one.closed else ""
-        print(f"{name}: {one.opened} opened, {len(one.closed)} closed{last}")  # noqa: T201
-    print(f"memory: {before:.0f} MB, at most {most - before:.1f} MB more")  # noqa: T201
+        tell(f"{name}: {one.opened} opened, {len(one.closed)} closed{last}")
+    tell(f"memory: {before:.0f} MB, at most {most - before:.1f} MB more")
     slow = [seen[name] for name in SLOW if name in seen]
     gone = all(len(one.closed) == one.opened == each for one in slow)
     in_time = all(max(one.closed, default=0) <= CLOSED_SECONDS for one in slow)
@@ -216,7 +216,7 @@ def main() -> int:
     if given.attack:
         kinds = TLS_KINDS if given.tls else KINDS
         found = asyncio.run(attacks(given.attack, each, kinds))
-        print(json.dumps({name: asdict(one) for name, one in found.items()}))  # noqa: T201
+        tell(json.dumps({name: asdict(one) for name, one in found.items()}))
         return 0
     with tempfile.TemporaryDirectory() as directory:
         files = {"model.conf": PAGES, "policy.csv": "p, /invoices/:id, GET\n"}
@@ -224,7 +224,7 @@ def main() -> int:
         tls, quiet = secured(Path(directory)) if given.tls else None, 2 if given.short else 5
         with pdp(Path(directory)) as server:
             held = asyncio.run(measure(server.process.pid, server.port, each, quiet, tls))
-    print("every bound held" if held else "a bound was missed")  # noqa: T201
+    tell("every bound held" if held else "a bound was missed")
     return 0 if held else 1
 
 

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 import uvloop
 from policies_made import ALLOW, BY_PATH, NO_DENY, conf
-from reporting import percentile
+from reporting import percentile, tell
 
 from pdp.cli.timing import resident
 from pdp.policy.checks import check_text
@@ -193,7 +193,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if given.memory:
-        print(memory(given.memory))  # noqa: T201
+        tell(str(memory(given.memory)))
         return
     rows = SHORT_ROWS if given.short else given.rows
     with tempfile.TemporaryDirectory() as base:
@@ -207,7 +207,7 @@ def main() -> None:
                 2 * n: work(write_policy(Path(base) / str(n), n)) // (2 * n) for n in WORK_ROWS
             },
         }
-    print(json.dumps(found) if given.json else "\n".join(_lines(found)))  # noqa: T201
+    tell(json.dumps(found) if given.json else "\n".join(_lines(found)))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -16,15 +16,14 @@ import contextlib
 import json
 import os
 import random
-import select
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ import jwt
 from asker import forward
 from oracle_statistics import compare
 from policies_made import ISSUER, NO_DENY, RBAC, SIGNED, conf, layer, write_files, write_issuer
+from processes import accepts, started
 from reporting import tell
 
 from pdp.cli.listening import loop_factory
@@ -93,29 +93,22 @@ async def _serve(directory: Path) -> None:
         if planted := os.environ.get(PLANT):
             kind, microseconds = planted.split(":")
             plant(context.service, kind, float(microseconds))
-        tell("ready")
         await stop.wait()
 
 
 @contextlib.contextmanager
 def server(directory: Path, planted: str | None) -> Iterator[socket.socket]:
     """A PDP in a process of its own, and one connection to it."""
-    environment = {**os.environ, PLANT: planted or ""}
     command = [sys.executable, __file__, "--serve", str(directory)]
-    process = subprocess.Popen(  # noqa: S603
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    try:
-        assert process.stdout
-        assert select.select([process.stdout], [], [], 30)[0], "the PDP does not start"
-        assert process.stdout.readline() == b"ready\n", "the PDP does not start"
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
-            connection.connect(str(directory / "pdp"))
-            yield connection
-    finally:
-        process.terminate()
-        process.wait(20)
+    place, log = str(directory / "pdp"), directory / "pdp.log"
+    ready, env = partial(accepts, place), {PLANT: planted or ""}
+    with (
+        started("the PDP", command, ready, log, env=env, quiet=True),
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.settimeout(10)
+        connection.connect(place)
+        yield connection
 
 
 def ask(connection: socket.socket, asked: bytes) -> tuple[float, bytes]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 Line = Sequence[str]
 
@@ -16,10 +16,9 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return sorted(values)[(len(values) - 1) * percent // 100]
 
 
-def tell(line: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def tell(line: str = "", to: TextIO | None = None) -> None:
+    """Write a line at once, to standard output unless told otherwise."""
+    print(line, file=to, flush=True)
 
 
 def machine() -> dict[str, str]:
@@ -52,8 +51,10 @@ def aligned(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def put_between(page: Path, begin: str, end: str, text: str) -> None:
-    """Write a text into a page, in place of what stands between two markers."""
+def put_between(page: Path, name: str, text: str) -> None:
+    """Write a text into a page, in place of what stands between the markers of a benchmark."""
+    begin = f"<!-- {name}: begin, by benchmarks/{name}.py -->"
+    end = f"<!-- {name}: end -->"
     before, rest = page.read_text().split(begin)
     after = rest.split(end)[1]
     page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from reporting import markdown_table, put_between
+from reporting import markdown_table, put_between, tell
 from service_servers import Measured
 
-BEGIN, END = "<!-- service: begin, by benchmarks/service.py -->", "<!-- service: end -->"
 PLOT = "throughput.svg"
 LIMIT, OURS = "limit", "log in a file"
 TURNS = ("requests/s", "of the limit", "per CPU second", "of the limit", "p50 ms", "p99 ms")
@@ -109,8 +108,8 @@ def lines(table: Table) -> str:
 def show(results: Results) -> None:
     """All tables on standard output."""
     for number, table in enumerate(tables(results)):
-        print("\n" * bool(number) + f"{table[0]}\n")  # noqa: T201
-        print(lines(table))  # noqa: T201
+        tell("\n" * bool(number) + f"{table[0]}\n")
+        tell(lines(table))
 
 
 def markdown(results: Results, told: dict[str, str]) -> str:
@@ -127,7 +126,7 @@ def markdown(results: Results, told: dict[str, str]) -> str:
 
 def write(results: Results, told: dict[str, str], page: Path) -> None:
     """The tables into the page, between its markers, and the plot beside it."""
-    put_between(page, BEGIN, END, markdown(results, told))
+    put_between(page, "service", markdown(results, told))
     plot(results, page.with_name(PLOT))
 
 

@@ -17,7 +17,7 @@ from statistics import median
 import jwt
 import uvloop
 from policies_made import ISSUER
-from reporting import markdown_table
+from reporting import markdown_table, tell
 from tokens_flood import flood
 from tokens_made import KEYS, published, sign
 
@@ -97,9 +97,9 @@ async def main() -> None:
     parser.add_argument("--short", action="store_true", help="one round of a few")
     given = parser.parse_args()
     rounds, count, seconds = (1, 5, 0.2) if given.short else (given.rounds, given.tokens, 1.0)
-    print(markdown_table(COLUMNS, await algorithms(rounds, count)))  # noqa: T201
-    print()  # noqa: T201
-    print(await flood(rounds, seconds))  # noqa: T201
+    tell(markdown_table(COLUMNS, await algorithms(rounds, count)))
+    tell()
+    tell(await flood(rounds, seconds))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from processes import family, free_port, serve, started
-from reporting import markdown_table
+from reporting import markdown_table, tell
 from service_made import scenarios, write_policy, write_script
 from service_servers import Measured, Server, load
 
@@ -140,13 +140,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         rows, worst = requests(given, Path(made))
         heads = ["question", "one process, requests per CPU second", "2 workers", "ratio"]
-        print(markdown_table([*heads, "requests per second, ratio"], rows), end="\n\n")  # noqa: T201
+        tell(markdown_table([*heads, "requests per second, ratio"], rows))
+        tell()
         counts = (1, 2) if given.short else (1, 2, 4)
         sizes = [
             memory(count, Path(made), given.rows, 1.5 if given.short else 5.0) for count in counts
         ]
         heads = [f"{given.rows:,} rows", "at first", "after questions", "after a reload"]
-        print(markdown_table(heads, sizes))  # noqa: T201
+        tell(markdown_table(heads, sizes))
     if worst < WORST and not given.short:  # one round says little
         raise SystemExit(f"two workers do {worst:.2f} of one process's requests per CPU second")
 

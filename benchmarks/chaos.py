@@ -32,7 +32,7 @@ from chaos_made import (
     write_and_rename,
     write_in_place,
 )
-from processes import Pdp, pdp
+from processes import Pdp, pdp_over
 from reporting import tell
 
 CLIENTS = 4
@@ -112,7 +112,7 @@ async def swap(base: Path, method: str, swaps: int, known: dict[str, str], seed:
     make, edit = METHODS[method]
     directory = base / method
     make(directory)
-    with pdp(directory) as server:
+    with pdp_over(directory) as server:
         async with aiohttp.ClientSession() as session:
             await until_open(session, server.port)
             async with load_from(session, server.port, known, report):
@@ -143,7 +143,7 @@ async def kill(base: Path, kills: int, known: dict[str, str], seed: int) -> Repo
             tear(directory, rng)
         else:
             write_and_rename(directory, rng.choice(["old", "new"]))
-        with pdp(directory) as server:
+        with pdp_over(directory) as server:
             await _watch_start(report, server, known, torn=torn, rng=rng, directory=directory)
         report.counts["kills"] += 1
     return report

@@ -7,6 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -181,22 +182,19 @@ def measure_casbin(
     model: Model, policy: Policy, args: argparse.Namespace, key: tuple[int, ...] | None
 ) -> dict[str, Any]:
     """The same questions, to pycasbin; its answers must be those that ours had to be."""
-    import casbin
-    from casbin.model import FastModel
-    from casbin.persist import Adapter
-    from casbin.persist.adapter import load_policy_line
+    casbin: Any = import_module("casbin")
 
-    class Lines(Adapter):  # type: ignore[misc]
+    class Lines(casbin.persist.Adapter):  # type: ignore[misc]
         def load_policy(self, into: Any) -> None:
             for line in policy.text.split("\n"):
-                load_policy_line(line, into)
+                casbin.persist.load_policy_line(line, into)
 
     logging.disable(logging.CRITICAL)  # it would log every refusal
     start = time.perf_counter()
     if key is None:
         enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=model.text), Lines())
     else:
-        filtered = FastModel(key)
+        filtered = import_module("casbin.model").FastModel(key)  # `casbin.model` is another
         filtered.load_model_from_text(model.text)
         enforcer = casbin.FastEnforcer(filtered, Lines(), cache_key_order=key)
     if "dom" in model.tokens:  # it builds a domain when it is first asked of: let that be done

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from policies_made import PAGES, write_files
-from processes import megabytes, pdp
+from processes import megabytes, pdp_over
 from reporting import percentile, tell
 
 GOOD = forward("/invoices/7")
@@ -222,7 +222,7 @@ def main() -> int:
         files = {"model.conf": PAGES, "policy.csv": "p, /invoices/:id, GET\n"}
         write_files(Path(directory), files)
         tls, quiet = secured(Path(directory)) if given.tls else None, 2 if given.short else 5
-        with pdp(Path(directory)) as server:
+        with pdp_over(Path(directory)) as server:
             held = asyncio.run(measure(server.process.pid, server.port, each, quiet, tls))
     tell("every bound held" if held else "a bound was missed")
     return 0 if held else 1

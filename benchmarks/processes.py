@@ -48,7 +48,7 @@ class Pdp:
 
 
 @contextlib.contextmanager
-def pdp(directory: Path) -> Iterator[Pdp]:
+def pdp_over(directory: Path) -> Iterator[Pdp]:
     """A real PDP over that directory, from its first moment on; killed at the end."""
     port, admin = free_port(), free_port()
     command = serve(directory, f"127.0.0.1:{port}", f"127.0.0.1:{admin}")

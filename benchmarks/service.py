@@ -94,7 +94,6 @@ def main() -> None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
-        (place / "policies").mkdir()
         write_policy(place / "policies")
         with contextlib.ExitStack() as stack:
             results = measure(given, place, stack)

@@ -106,7 +106,6 @@ def keep(summary: Summary, file: Path) -> None:
 async def soak(given: argparse.Namespace, base: Path) -> Summary:
     """Calibrate, soak, tell."""
     directory, place = base / "policies", str(base / "pdp")
-    directory.mkdir()
     key, known = make_directory(directory, given.rows)
     asked, edits = requests(key, given.tokens), Edits(directory, given.rows)
     with server(directory, place, given.flags) as process:

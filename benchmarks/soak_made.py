@@ -32,8 +32,8 @@ def rows(name: str, count: int) -> str:
 
 def make_directory(directory: Path, count: int) -> tuple[Ed25519PrivateKey, dict[str, str]]:
     """Write the old policy; the issuer's key, and the policy by its revision."""
-    key = write_issuer(directory)
     write_files(directory, {"pdp.toml": SIGNED + layer("rbac"), "rbac.conf": RBAC})
+    key = write_issuer(directory)
     revisions = {}
     for name in ("new", "old"):
         (directory / "rbac.csv").write_text(rows(name, count))

@@ -16,7 +16,7 @@ import jwt
 from aiohttp import web
 from asker import Asker, forward, milliseconds, steadily, until_open
 from policies_made import PAGES, issuer, layer, write_files
-from processes import free_port, pdp
+from processes import free_port, pdp_over
 from reporting import percentile
 from tokens_made import KEYS, claims, published, sign
 
@@ -104,7 +104,7 @@ async def flood(rounds: int, seconds: float) -> str:
     async with slow_jwks() as (jwks_port, asked):
         with tempfile.TemporaryDirectory() as directory:
             write_policy(Path(directory), jwks_port)
-            with pdp(Path(directory)) as server:
+            with pdp_over(Path(directory)) as server:
                 good, bad = Asker(server.port), Asker(server.port)
                 await until_open(good, asking(sign("ES256")))
                 for _ in range(rounds):

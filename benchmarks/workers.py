@@ -71,7 +71,6 @@ def running(policies: Path, count: int) -> Iterator[Workers]:
 def requests(given: argparse.Namespace, place: Path) -> tuple[list[list[str]], float]:
     """A row for each question, and the worst ratio."""
     policies = place / "policies"
-    policies.mkdir()
     write_policy(policies)
     asked = [scenario for scenario in scenarios() if scenario.name in ASKED]
     scripts = {scenario.name: write_script(place, scenario) for scenario in asked}
@@ -104,7 +103,6 @@ def memory(count: int, place: Path, rows: int, pause: float) -> list[str]:
     They come to rest within `pause` seconds.
     """
     policies = place / f"memory-{count}"
-    policies.mkdir()
     write_policy(policies)
     rules = policies / "rbac.csv"
     with rules.open("a") as file:

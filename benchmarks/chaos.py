@@ -12,39 +12,29 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+from chaos_made import (
+    ALLOWED,
+    METHODS,
+    plain,
+    revisions,
+    tear,
+    write_and_rename,
+    write_in_place,
+)
+from processes import Pdp, pdp_over
+from reporting import tell
 
-from pdp.runtime.load import load
-
-MODEL = """[request_definition]
-r = sub, obj, act
-[policy_definition]
-p = sub, obj, act, eft
-[policy_effect]
-e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
-[matchers]
-m = r.sub == p.sub && r.obj == p.obj && r.act == p.act
-"""
-ROWS = "".join(f"p, user{i}, /page/{i}, GET, allow\n" for i in range(50))
-POLICIES = {
-    "old": ROWS + "p, alice, /x, GET, allow\np, bob, /x, GET, deny\n",
-    "new": ROWS + "p, bob, /x, GET, allow\np, alice, /x, GET, deny\n",
-}
-ALLOWED = {"old": "alice", "new": "bob"}
 CLIENTS = 4
 PAUSE_SECONDS = 0.003
 
@@ -55,95 +45,6 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
-
-
-def write_in_place(directory: Path, name: str) -> None:
-    """Truncate and write, as `echo >` does."""
-    (directory / "policy.csv").write_text(POLICIES[name])
-
-
-def write_and_rename(directory: Path, name: str) -> None:
-    """An atomic replacement."""
-    (directory / ".tmp").write_text(POLICIES[name])
-    (directory / ".tmp").replace(directory / "policy.csv")
-
-
-def swap_data(directory: Path, name: str) -> None:
-    """A ConfigMap's `..data`, as the kubelet swaps it."""
-    link = directory / "..tmp"
-    link.unlink(missing_ok=True)
-    link.symlink_to(f"..{name}")
-    link.replace(directory / "..data")
-
-
-def check_out(directory: Path, name: str) -> None:
-    """Another branch of a git work tree."""
-    subprocess.run(["git", "checkout", "-q", name], cwd=directory, check=True)  # noqa: S603, S607
-
-
-def _plain(directory: Path) -> None:
-    directory.mkdir(parents=True)
-    (directory / "model.conf").write_text(MODEL)
-    (directory / "policy.csv").write_text(POLICIES["old"])
-
-
-def _configmap(directory: Path) -> None:
-    for name, text in POLICIES.items():
-        (directory / f"..{name}").mkdir(parents=True)
-        (directory / f"..{name}" / "model.conf").write_text(MODEL)
-        (directory / f"..{name}" / "policy.csv").write_text(text)
-    (directory / "..data").symlink_to("..old")
-    for file in ("model.conf", "policy.csv"):
-        (directory / file).symlink_to(f"..data/{file}")
-
-
-def _repository(directory: Path) -> None:
-    _plain(directory)
-
-    def git(*command: str) -> None:
-        who = ["-c", "user.name=chaos", "-c", "user.email=chaos@example.com"]
-        subprocess.run(["git", *who, *command], cwd=directory, check=True, capture_output=True)  # noqa: S603, S607
-
-    git("init", "-q", "-b", "old")
-    git("add", "-A")
-    git("commit", "-qm", "old")
-    git("checkout", "-qb", "new")
-    (directory / "policy.csv").write_text(POLICIES["new"])
-    git("commit", "-qam", "new")
-    git("checkout", "-q", "old")
-
-
-METHODS: dict[str, tuple[Callable[[Path], None], Callable[[Path, str], None]]] = {
-    "in-place": (_plain, write_in_place),
-    "rename": (_plain, write_and_rename),
-    "configmap": (_configmap, swap_data),
-    "git": (_repository, check_out),
-}
-
-
-def revisions(base: Path) -> dict[str, str]:
-    """The name of the policy that each revision stands for."""
-    found = {}
-    for name, text in POLICIES.items():
-        directory = base / f"revision-{name}"
-        _plain(directory)
-        (directory / "policy.csv").write_text(text)
-        found[load(directory).snapshot.revision] = name
-    return found
-
-
-def free_port() -> int:
-    """A port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(directory: Path, port: int, admin: int) -> subprocess.Popen[bytes]:
-    """A real PDP over `directory`."""
-    listen = ["--listen", f"127.0.0.1:{port}", "--admin-listen", f"127.0.0.1:{admin}"]
-    command = [sys.executable, "-m", "pdp", "serve", str(directory), *listen]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
 
 
 async def ask(session: aiohttp.ClientSession, port: int, subject: str) -> tuple[str, int]:
@@ -199,15 +100,6 @@ async def load_from(
                 report.wrong.append(f"a client failed: {type(result).__name__}")
 
 
-def tear(directory: Path, rng: random.Random) -> None:
-    """A truncated file, at any byte that is not the end of a row, or an empty one."""
-    text = POLICIES["old"]
-    cut = rng.choice([0, *(i for i in range(1, len(text)) if text[i - 1] != "\n")])
-    while cut and text[:cut].rstrip().endswith(("allow", "deny")):
-        cut -= 1  # a whole last row is a policy of its own: that takes a manifest to tell
-    (directory / "policy.csv").write_text(text[:cut])
-
-
 async def reload(session: aiohttp.ClientSession, admin: int) -> str:
     """Ask for a reload, and say what became of it."""
     async with session.post(f"http://127.0.0.1:{admin}/v1/reload") as response:
@@ -220,27 +112,22 @@ async def swap(base: Path, method: str, swaps: int, known: dict[str, str], seed:
     make, edit = METHODS[method]
     directory = base / method
     make(directory)
-    port, admin = free_port(), free_port()
-    process = start(directory, port, admin)
-    try:
+    with pdp_over(directory) as server:
         async with aiohttp.ClientSession() as session:
-            await until_open(session, port)
-            async with load_from(session, port, known, report):
+            await until_open(session, server.port)
+            async with load_from(session, server.port, known, report):
                 for index in range(swaps):
                     if method in ("in-place", "rename") and index % 5 == 0:
                         tear(directory, rng)
-                        result = await reload(session, admin)
+                        result = await reload(session, server.admin)
                         report.counts[f"torn-{result}"] += 1
                         if result == "activated":
                             report.wrong.append("a torn file went live")
                     edit(directory, ("new", "old")[index % 2])
-                    report.counts[await reload(session, admin)] += 1
-                    revision, _ = await ask(session, port, "alice")
+                    report.counts[await reload(session, server.admin)] += 1
+                    revision, _ = await ask(session, server.port, "alice")
                     if known.get(revision) != ("new", "old")[index % 2]:
                         report.wrong.append(f"swap {index} is not live")
-    finally:
-        process.kill()
-        process.wait()
     report.counts["swaps"] = swaps
     return report
 
@@ -249,31 +136,22 @@ async def kill(base: Path, kills: int, known: dict[str, str], seed: int) -> Repo
     """kill -9 at any moment of start and reload; the port is never open without a good policy."""
     report, rng = Report(), random.Random(seed)  # noqa: S311
     directory = base / "kills"
-    _plain(directory)
+    plain(directory)
     for _ in range(kills):
         torn = rng.random() < 0.3
         if torn:
             tear(directory, rng)
         else:
             write_and_rename(directory, rng.choice(["old", "new"]))
-        port, admin = free_port(), free_port()
-        process = start(directory, port, admin)
-        try:
-            await _watch_start(
-                report, process, port, known, torn=torn, rng=rng, directory=directory
-            )
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+        with pdp_over(directory) as server:
+            await _watch_start(report, server, known, torn=torn, rng=rng, directory=directory)
         report.counts["kills"] += 1
     return report
 
 
 async def _watch_start(
     report: Report,
-    process: subprocess.Popen[bytes],
-    port: int,
+    server: Pdp,
     known: dict[str, str],
     *,
     torn: bool,
@@ -283,9 +161,9 @@ async def _watch_start(
     """Ask from the first moment on, edit meanwhile, and leave at a random one."""
     leave = time.monotonic() + (15 if torn else rng.uniform(0.1, 2.5))
     async with aiohttp.ClientSession() as session:
-        while time.monotonic() < leave and process.poll() is None:
+        while time.monotonic() < leave and server.process.poll() is None:
             try:
-                answer = await ask(session, port, "alice")
+                answer = await ask(session, server.port, "alice")
             except (aiohttp.ClientError, ConnectionError):
                 await asyncio.sleep(0.005)
                 continue
@@ -294,8 +172,8 @@ async def _watch_start(
             if torn:
                 report.wrong.append("the port was open on a torn policy")
             write_in_place(directory, rng.choice(["old", "new"]))
-    if torn and process.poll() != 3:
-        report.wrong.append(f"a torn policy at start: exit {process.poll()}, not 3")
+    if torn and server.process.poll() != 3:
+        report.wrong.append(f"a torn policy at start: exit {server.process.poll()}, not 3")
 
 
 async def main(swaps: int, kills: int, seed: int, methods: list[str]) -> dict[str, Report]:
@@ -315,9 +193,9 @@ def show(reports: dict[str, Report]) -> bool:
     """Print every report; whether all is well."""
     for name, report in reports.items():
         counts = ", ".join(f"{key} {value}" for key, value in sorted(report.counts.items()))
-        print(f"{name:10} {counts}, wrong {len(report.wrong)}")  # noqa: T201
+        tell(f"{name:10} {counts}, wrong {len(report.wrong)}")
         for line in report.wrong[:5]:
-            print(f"           {line}")  # noqa: T201
+            tell(f"           {line}")
     return not any(report.wrong for report in reports.values())
 
 
@@ -331,5 +209,5 @@ if __name__ == "__main__":
     began = time.monotonic()
     found = asyncio.run(main(given.swaps, given.kills, given.seed, given.method or list(METHODS)))
     good = show(found)
-    print(f"seed {given.seed}, {time.monotonic() - began:.0f} s")  # noqa: T201
+    tell(f"seed {given.seed}, {time.monotonic() - began:.0f} s")
     sys.exit(0 if good else 1)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from typing import Any
 from engine_models import MODELS
 from engine_report import show, write
 from engine_rows import USERS
+from reporting import machine, tell
 
 HERE = Path(__file__).parent
 SIZES = (10, 1_000, 10_000, 100_000, 1_000_000)
@@ -88,21 +88,6 @@ def measured(model: str, rows: int, args: argparse.Namespace) -> Run:
     return dict(json.loads(done.stdout))
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on beside the code."""
-    try:
-        told = Path("/proc/cpuinfo").read_text()
-        cpu = next(line.split(": ")[1] for line in told.splitlines() if "model name" in line)
-    except (OSError, StopIteration):
-        cpu = platform.processor() or platform.machine()
-    return {
-        "cpu": cpu,
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": platform.system(),
-        "day": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
-
-
 def main() -> None:
     args = parse()
     if args.read:
@@ -115,7 +100,7 @@ def main() -> None:
                 runs.append(measured(model, rows, args))
                 took = time.monotonic() - start
                 told = f"{model} at {rows:,} rows: {took:.1f} s"
-                print(told, file=sys.stderr, flush=True)  # noqa: T201
+                tell(told, sys.stderr)
         results = {"machine": machine(), "users": args.users, "runs": runs}
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")

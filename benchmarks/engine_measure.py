@@ -7,11 +7,14 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from random import Random
 from typing import Any
 
 from engine_models import MODELS, Model
 from engine_rows import KINDS, USERS, Ask, Kind, Policy
+from policies_made import build, conf
+from reporting import percentile, tell
 
 from pdp.cli.timing import resident
 from pdp.model import Action, Entity, Identity, Method, Query, Verdict
@@ -19,42 +22,37 @@ from pdp.pipeline import decide
 from pdp.policy.effect import Decision
 from pdp.policy.facts import Facts
 from pdp.policy.layer import Ruling
-from pdp.policy.settings import LayerSettings, PolicySettings
-from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
+from pdp.policy.settings import LayerSettings
+from pdp.policy.snapshot import Snapshot
 
 NOW = 1_780_000_000.0
 WARM_UP = 200
 ENOUGH_TO_WEIGH = 10_000  # rows; with fewer the interpreter's own memory is the answer
-GRANT_ALL = (
-    "[request_definition]\nr = obj\n[policy_definition]\np = obj\n"
-    "[policy_effect]\ne = some(where (p.eft == allow))\n[matchers]\nm = keyMatch(r.obj, p.obj)\n"
-)
+GRANT_ALL = conf("keyMatch(r.obj, p.obj)", "obj", "obj")
 clock = time.perf_counter_ns
 
 Question = tuple[Ask, Any, Any]  # with the two arguments that the measured function gets
 Figures = dict[str, dict[str, float]]
 
 
-def files_of(model: Model, policy: Policy) -> tuple[dict[str, bytes], PolicySettings]:
+def files_of(model: Model, policy: Policy) -> tuple[dict[str, str], list[LayerSettings]]:
     """The policy directory, in memory; beside a guard stands a grant that allows everything."""
-    files = {"model.conf": model.text.encode(), "policy.csv": policy.text.encode()}
+    files = {"model.conf": model.text, "policy.csv": policy.text}
     layers = [
         LayerSettings(name="measured", kind=model.kind, model="model.conf", policy="policy.csv")
     ]
     if model.kind == "guard":
-        files |= {"all.conf": GRANT_ALL.encode(), "all.csv": b"p, /*\n"}
+        files |= {"all.conf": GRANT_ALL, "all.csv": "p, /*\n"}
         layers += [LayerSettings(name="all", kind="grant", model="all.conf", policy="all.csv")]
-    return files, PolicySettings(layers=tuple(layers))
+    return files, layers
 
 
 def load(model: Model, policy: Policy) -> tuple[Snapshot, dict[str, Any]]:
     """The snapshot, with how long all checks and its building took and what it weighs."""
-    files, settings = files_of(model, policy)
+    files, layers = files_of(model, policy)
     before, start = resident(), time.perf_counter()
-    snapshot, problems = build_snapshot(files, settings, Credentialing(), "pdp.toml")
+    snapshot = build(files, *layers)
     seconds = time.perf_counter() - start
-    if snapshot is None:
-        raise SystemExit(f"{model.name} has problems: {problems[:3]}")
     after, lines = resident(), policy.text.count("\n")
     weighed = before is not None and after is not None and lines >= ENOUGH_TO_WEIGH
     return snapshot, {
@@ -134,9 +132,8 @@ def measure(
 
 def figures(microseconds: list[float]) -> dict[str, float]:
     """p50 and p99, in microseconds, and of how many calls."""
-    ordered = sorted(microseconds)
-    last = len(ordered) - 1
-    return {"p50": ordered[last // 2], "p99": ordered[last * 99 // 100], "calls": len(ordered)}
+    p50, p99 = (percentile(microseconds, part) for part in (50, 99))
+    return {"p50": p50, "p99": p99, "calls": len(microseconds)}
 
 
 def must(held: bool, ask: Ask, answer: object) -> None:
@@ -185,22 +182,19 @@ def measure_casbin(
     model: Model, policy: Policy, args: argparse.Namespace, key: tuple[int, ...] | None
 ) -> dict[str, Any]:
     """The same questions, to pycasbin; its answers must be those that ours had to be."""
-    import casbin
-    from casbin.model import FastModel
-    from casbin.persist import Adapter
-    from casbin.persist.adapter import load_policy_line
+    casbin: Any = import_module("casbin")
 
-    class Lines(Adapter):  # type: ignore[misc]
+    class Lines(casbin.persist.Adapter):  # type: ignore[misc]
         def load_policy(self, into: Any) -> None:
             for line in policy.text.split("\n"):
-                load_policy_line(line, into)
+                casbin.persist.load_policy_line(line, into)
 
     logging.disable(logging.CRITICAL)  # it would log every refusal
     start = time.perf_counter()
     if key is None:
         enforcer = casbin.Enforcer(casbin.Enforcer.new_model(text=model.text), Lines())
     else:
-        filtered = FastModel(key)
+        filtered = import_module("casbin.model").FastModel(key)  # `casbin.model` is another
         filtered.load_model_from_text(model.text)
         enforcer = casbin.FastEnforcer(filtered, Lines(), cache_key_order=key)
     if "dom" in model.tokens:  # it builds a domain when it is first asked of: let that be done
@@ -238,7 +232,7 @@ def main() -> None:
         told["pycasbin"] = measure_casbin(model, policy, args, None)
         if model.key:
             told["fast"] = measure_casbin(model, policy, args, model.key)
-    print(json.dumps(told))  # noqa: T201
+    tell(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Literal
 import engine_lists
 import engine_rows
 from engine_rows import Policy
+from policies_made import NO_DENY, RBAC, conf
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +25,7 @@ class Model:
     tokens: tuple[str, ...] = ("sub", "obj", "act")
 
 
-def _conf(
-    matcher: str,
-    request: str = "sub, obj, act",
-    policy: str = "sub, obj, act",
-    effect: str = "some(where (p.eft == allow))",
-    roles: str = "",
-) -> str:
-    heading = f"[role_definition]\ng = {roles}\n" if roles else ""
-    return (
-        f"[request_definition]\nr = {request}\n[policy_definition]\np = {policy}\n"
-        f"{heading}[policy_effect]\ne = {effect}\n[matchers]\nm = {matcher}\n"
-    )
-
-
 _BY_ROLE = "g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act"
-_BY_PATH = "g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act)"
-_DENY = "!some(where (p.eft == deny))"
 
 MODELS = {
     model.name: model
@@ -48,33 +33,33 @@ MODELS = {
         Model(
             "acl",
             "subject, page and method, literally",
-            _conf("r.sub == p.sub && r.obj == p.obj && r.act == p.act"),
+            conf("r.sub == p.sub && r.obj == p.obj && r.act == p.act"),
             engine_lists.acl,
             key=(0, 1),
         ),
         Model(
             "rbac",
             "users in teams, teams in a role for all",
-            _conf(_BY_ROLE, roles="_, _"),
+            conf(_BY_ROLE, roles="_, _"),
             engine_rows.rbac,
             key=(1, 2),
         ),
         Model(
             "rest",
             "role, keyMatch2 path, regexMatch method; spread over roles",
-            _conf(_BY_PATH, roles="_, _"),
+            RBAC,
             engine_rows.rest,
         ),
         Model(
             "rest-one-role",
             "the same, one role owning all rows",
-            _conf(_BY_PATH, roles="_, _"),
+            RBAC,
             engine_rows.rest_one_role,
         ),
         Model(
             "domains",
             "roles in domains",
-            _conf(
+            conf(
                 "g(r.sub, p.sub, r.dom) && r.dom == p.dom && r.obj == p.obj && r.act == p.act",
                 "sub, dom, obj, act",
                 "sub, dom, obj, act",
@@ -87,14 +72,14 @@ MODELS = {
         Model(
             "ip",
             "a list of allowed networks",
-            _conf("ipMatch(r.ip, p.net)", "ip", "net"),
+            conf("ipMatch(r.ip, p.net)", "ip", "net"),
             engine_lists.ip,
             tokens=("ip",),
         ),
         Model(
             "deny-networks",
             "a guard: a list of denied networks",
-            _conf("ipMatch(r.ip, p.net)", "ip", "net, eft", _DENY),
+            conf("ipMatch(r.ip, p.net)", "ip", "net, eft", NO_DENY),
             engine_lists.deny_networks,
             kind="guard",
             tokens=("ip",),
@@ -102,7 +87,7 @@ MODELS = {
         Model(
             "deny-subjects",
             "a guard: a list of denied subjects",
-            _conf("r.sub == p.sub", "sub", "sub, eft", _DENY),
+            conf("r.sub == p.sub", "sub", "sub, eft", NO_DENY),
             engine_lists.deny_subjects,
             kind="guard",
             key=(0,),
@@ -111,7 +96,7 @@ MODELS = {
         Model(
             "priority",
             "explicit priorities, allow and deny, in a file of another order",
-            _conf(
+            conf(
                 _BY_ROLE,
                 policy="priority, sub, obj, act, eft",
                 effect="priority(p.eft) || deny",

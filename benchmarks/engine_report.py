@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from engine_models import MODELS
 from engine_rows import KINDS
+from reporting import aligned, markdown_table, put_between, tell
 
-BEGIN, END = "<!-- engine: begin, by benchmarks/engine.py -->", "<!-- engine: end -->"
 GROWTH = (1_000, 1_000_000)
 DASH = "\u2013"
 TIMES = "\u00d7"
@@ -90,23 +90,11 @@ def tables(results: dict[str, Any]) -> list[Table]:
 def show(results: dict[str, Any]) -> None:
     """All tables on standard output, aligned."""
     told = results["machine"]
-    print(f"{told['cpu']}, {told['python']}, {told['system']}, {told['day']}")  # noqa: T201
+    tell(f"{told['cpu']}, {told['python']}, {told['system']}, {told['day']}")
     for heading, columns, cells in tables(results):
-        print(f"\n{heading}")  # noqa: T201
+        tell(f"\n{heading}")
         for line in aligned([[name.replace("`", "") for name in columns], *cells]):
-            print(line)  # noqa: T201
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, all others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+            tell(line)
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -117,18 +105,13 @@ def markdown(results: dict[str, Any]) -> str:
         "![p50 of a decision against rows: pdp on the left, pycasbin on the right](engine.svg)",
     ]
     for heading, columns, cells in tables(results):
-        rule = ["---", *["---:"] * (len(columns) - 1)]
-        lines = [f"| {' | '.join(line)} |" for line in (columns, rule, *cells)]
-        parts += [f"### {heading}", "\n".join(lines)]
+        parts += [f"### {heading}", markdown_table(columns, cells)]
     return "\n\n".join(parts)
 
 
 def write(results: dict[str, Any], docs: Path) -> None:
     """The tables into benchmarks.md, between its markers, and the plot beside it."""
-    page = docs / "benchmarks.md"
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(results)}\n\n{END}{after}")
+    put_between(docs / "benchmarks.md", "engine", markdown(results))
     plot(results["runs"], docs / "engine.svg")
 
 

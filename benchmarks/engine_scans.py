@@ -8,18 +8,21 @@ Each layer has ROWS rules of which none matches, so that all of them are tried. 
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from typing import Final
 
+from policies_made import build, conf
+from reporting import tell
+
 from pdp.model import Action, Entity, Identity, Method, Query
-from pdp.policy.settings import LayerSettings, PolicySettings
-from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
+from pdp.policy.settings import LayerSettings
+from pdp.policy.snapshot import Snapshot
 
 ROWS: Final = 2_000
 QUESTIONS: Final = 15
-SHAPES: Final = {  # the matcher, the subject's age, and the values of the rules
+# The matcher, the subject's age, and the values of the rules.
+SHAPES: Final[dict[str, tuple[str | int, str]]] = {
     "r.sub.age > p.age": ("0", "{i}"),
     "r.sub.age != p.age": ("x", "x"),
     "!(r.sub == p.age)": (18, "alice"),
@@ -36,22 +39,12 @@ SHAPES: Final = {  # the matcher, the subject's age, and the values of the rules
 
 def snapshot(matcher: str, value: str) -> Snapshot:
     """A policy of one layer whose rules all have to be tried."""
-    model = (
-        "[request_definition]\nr = sub, obj\n[policy_definition]\np = age, dom\n"
-        "[role_definition]\ng = _, _, _\n[policy_effect]\ne = some(where (p.eft == allow))\n"
-        f"[matchers]\nm = {matcher}\n"
-    )
+    model = conf(matcher, "sub, obj", "age, dom", roles="_, _, _")
     rows = "".join(f"p, {value.format(i=i, s=i % 60)}, d{i}\n" for i in range(ROWS))
     layer = LayerSettings(
         name="scan", kind="grant", model="m.conf", policy="p.csv", scan_limit=10 * ROWS
     )
-    files = {"m.conf": model.encode(), "p.csv": rows.encode()}
-    made, problems = build_snapshot(
-        files, PolicySettings(layers=(layer,)), Credentialing(), "pdp.toml"
-    )
-    if made is None:
-        raise SystemExit(f"{matcher}: {problems[:2]}")
-    return made
+    return build({"m.conf": model, "p.csv": rows}, layer)
 
 
 def nanoseconds(policy: Snapshot, age: str | int) -> Iterator[float]:
@@ -73,7 +66,7 @@ def main() -> None:
     for shape, (age, value) in SHAPES.items():
         policy = snapshot(shape.partition(", unknown")[0], value)
         median = statistics.median(nanoseconds(policy, age))
-        sys.stdout.write(f"{median:8.0f} ns a rule   {shape}\n")
+        tell(f"{median:8.0f} ns a rule   {shape}")
 
 
 if __name__ == "__main__":

@@ -27,27 +27,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-from chaos import free_port, start
+from asker import Asker, forward, milliseconds, steadily, until_open
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from policies_made import PAGES, write_files
+from processes import megabytes, pdp_over
+from reporting import percentile, tell
 
-MODEL = """[request_definition]
-r = obj, act
-[policy_definition]
-p = obj, act
-[policy_effect]
-e = some(where (p.eft == allow))
-[matchers]
-m = keyMatch2(r.obj, p.obj) && r.act == p.act
-"""
-GOOD = (
-    b"GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Forwarded-Method: GET\r\n"
-    b"X-Forwarded-Uri: /invoices/7\r\nX-Forwarded-Host: api\r\nX-Forwarded-Proto: https\r\n"
-    b"X-Forwarded-For: 192.0.2.1\r\n\r\n"
-)
+GOOD = forward("/invoices/7")
 HEAD = b"GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Drip: " + b"a" * 4_096
 BODY = (
     b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -131,67 +121,14 @@ async def attack(port: int, kind: Kind, seen: Seen) -> None:
         writer.close()
 
 
-class Asker:
-    """Asks as a gateway does, over connections that are kept; another one where one was closed."""
-
-    def __init__(self, port: int, tls: ssl.SSLContext | None) -> None:
-        self._port, self._tls = port, tls
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def ask(self) -> float:
-        """After how many milliseconds the answer came, which is an allow."""
-        if not self._idle:
-            place = "127.0.0.1", self._port
-            self._idle.append(await asyncio.open_connection(*place, ssl=self._tls))
-        reader, writer = self._idle.pop()
-        began = time.perf_counter()
-        writer.write(GOOD)
-        head = await reader.readuntil(b"\r\n\r\n")
-        taken = (time.perf_counter() - began) * 1_000
-        if not head.startswith(b"HTTP/1.1 200 "):
-            raise SystemExit(f"wrong answer: {head[:40]!r}")
-        self._idle.append((reader, writer))
-        return taken
-
-
-async def steadily(asker: Asker, seconds: float) -> list[float]:
-    """Milliseconds of good answers, asked for at a steady rate."""
-    began, tasks = time.perf_counter(), []
-    for number in range(int(GOOD_PER_SECOND * seconds)):
-        await asyncio.sleep(max(0.0, began + number / GOOD_PER_SECOND - time.perf_counter()))
-        tasks.append(asyncio.create_task(asker.ask()))
-    return list(await asyncio.gather(*tasks))
-
-
-def megabytes(process: int) -> float:
-    """How much memory a process has resident."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1_024
-
-
-def share(taken: list[float], below: float) -> float:
-    """The time within which such a share of the answers came."""
-    ordered = sorted(taken)
-    return ordered[int((len(ordered) - 1) * below)]
+async def good(asker: Asker) -> list[float]:
+    """Milliseconds of a second's answers, all of them allows."""
+    return milliseconds(await steadily(asker, [GOOD] * GOOD_PER_SECOND, GOOD_PER_SECOND), 200)
 
 
 def typical(seconds: list[list[float]]) -> float:
     """The p99 of the median second: a shared machine stops now and then, whoever connects."""
-    return median(share(second, 0.99) for second in seconds)
-
-
-async def until_open(port: int, tls: ssl.SSLContext | None, seconds: float = 15) -> Asker:
-    """An asker, once the PDP answers."""
-    asker, deadline = Asker(port, tls), time.monotonic() + seconds
-    while True:
-        try:
-            await asker.ask()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            return asker
+    return median(percentile(second, 99) for second in seconds)
 
 
 async def attacks(port: int, each: int, kinds: dict[str, Kind]) -> dict[str, Seen]:
@@ -220,25 +157,26 @@ async def measure(
     process: int, port: int, each: int, quiet: int, tls: ssl.SSLContext | None
 ) -> bool:
     """Print what good requests, memory and hostile connections came to; whether all held."""
-    asker = await until_open(port, tls)
-    await steadily(asker, 1.0)
-    before, calm = megabytes(process), [await steadily(asker, 1.0) for _ in range(quiet)]
+    asker = Asker(port, tls)
+    await until_open(asker, GOOD)
+    await good(asker)
+    before, calm = megabytes(process), [await good(asker) for _ in range(quiet)]
     attacking = asyncio.create_task(attacked(port, each, *(["--tls"] if tls else [])))
     held: list[list[float]] = []
     most = before
     while not attacking.done():
-        held.append(await steadily(asker, 1.0))
+        held.append(await good(asker))
         most = max(most, megabytes(process))
     seen = await attacking
     for name, seconds in (("quiet", calm), ("hostile", held)):
         taken = [one for second in seconds for one in second]
-        figures = share(taken, 0.5), share(taken, 0.99), typical(seconds), max(taken)
+        figures = percentile(taken, 50), percentile(taken, 99), typical(seconds), max(taken)
         line = "{}: p50 {:.2f} ms, p99 {:.2f} ms, of the median second {:.2f} ms, longest {:.2f} ms"
-        print(line.format(name, *figures))  # noqa: T201
+        tell(line.format(name, *figures))
     for name, one in seen.items():
         last = f", the last after {max(one.closed):.1f} s" if one.closed else ""
-        print(f"{name}: {one.opened} opened, {len(one.closed)} closed{last}")  # noqa: T201
-    print(f"memory: {before:.0f} MB, at most {most - before:.1f} MB more")  # noqa: T201
+        tell(f"{name}: {one.opened} opened, {len(one.closed)} closed{last}")
+    tell(f"memory: {before:.0f} MB, at most {most - before:.1f} MB more")
     slow = [seen[name] for name in SLOW if name in seen]
     gone = all(len(one.closed) == one.opened == each for one in slow)
     in_time = all(max(one.closed, default=0) <= CLOSED_SECONDS for one in slow)
@@ -278,21 +216,15 @@ def main() -> int:
     if given.attack:
         kinds = TLS_KINDS if given.tls else KINDS
         found = asyncio.run(attacks(given.attack, each, kinds))
-        print(json.dumps({name: asdict(one) for name, one in found.items()}))  # noqa: T201
+        tell(json.dumps({name: asdict(one) for name, one in found.items()}))
         return 0
     with tempfile.TemporaryDirectory() as directory:
-        (Path(directory) / "model.conf").write_text(MODEL)
-        (Path(directory) / "policy.csv").write_text("p, /invoices/:id, GET\n")
-        tls = secured(Path(directory)) if given.tls else None
-        port = free_port()
-        process = start(Path(directory), port, free_port())
-        try:
-            quiet = 2 if given.short else 5
-            held = asyncio.run(measure(process.pid, port, each, quiet, tls))
-        finally:
-            process.kill()
-            process.wait()
-    print("every bound held" if held else "a bound was missed")  # noqa: T201
+        files = {"model.conf": PAGES, "policy.csv": "p, /invoices/:id, GET\n"}
+        write_files(Path(directory), files)
+        tls, quiet = secured(Path(directory)) if given.tls else None, 2 if given.short else 5
+        with pdp_over(Path(directory)) as server:
+            held = asyncio.run(measure(server.process.pid, server.port, each, quiet, tls))
+    tell("every bound held" if held else "a bound was missed")
     return 0 if held else 1
 
 

@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import json
 import logging
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,10 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import uvloop
+from policies_made import ALLOW, BY_PATH, NO_DENY, conf
+from reporting import percentile, tell
 
+from pdp.cli.timing import resident
 from pdp.policy.checks import check_text
 from pdp.policy.settings import CASBIN_PAIR
 from pdp.policy.shape import read_shape
@@ -36,17 +38,7 @@ from pdp.runtime.reload import Reloader
 from pdp.runtime.service import Service
 
 T = TypeVar("T")
-MODEL = """[request_definition]
-r = sub, obj, act
-[policy_definition]
-p = sub, obj, act, eft
-[role_definition]
-g = _, _
-[policy_effect]
-e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
-[matchers]
-m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act)
-"""
+MODEL = conf(BY_PATH, policy="sub, obj, act, eft", effect=f"{ALLOW} && {NO_DENY}", roles="_, _")
 PAUSE_SECONDS = 0.001
 SWAPS = 3
 SHORT_ROWS = 500
@@ -100,17 +92,11 @@ def _stages(directory: Path) -> dict[str, float]:
     }
 
 
-def resident() -> int:
-    """The bytes of memory that this process holds."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def memory(directory: Path) -> int:
     """The bytes that a loaded policy adds to a process of its own."""
-    before = resident()
+    before = resident() or 0
     loaded = load(directory)
-    added = resident() - before
+    added = (resident() or 0) - before
     del loaded
     return added
 
@@ -142,11 +128,15 @@ class Lateness:
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Median, 99th percentile and the worst of each phase, and the worst of our own making."""
-        return {phase: self._summary(phase, sorted(late)) for phase, late in self.found.items()}
-
-    def _summary(self, phase: str, late: list[float]) -> dict[str, float]:
-        middle, high = late[len(late) // 2], late[len(late) * 99 // 100]
-        return {"median": middle, "p99": high, "worst": late[-1], "own": self.own[phase]}
+        return {
+            phase: {
+                "median": percentile(late, 50),
+                "p99": percentile(late, 99),
+                "worst": max(late),
+                "own": self.own[phase],
+            }
+            for phase, late in self.found.items()
+        }
 
 
 async def stalls(directory: Path) -> dict[str, dict[str, float]]:
@@ -203,7 +193,7 @@ def main() -> None:
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     if given.memory:
-        print(memory(given.memory))  # noqa: T201
+        tell(str(memory(given.memory)))
         return
     rows = SHORT_ROWS if given.short else given.rows
     with tempfile.TemporaryDirectory() as base:
@@ -217,7 +207,7 @@ def main() -> None:
                 2 * n: work(write_policy(Path(base) / str(n), n)) // (2 * n) for n in WORK_ROWS
             },
         }
-    print(json.dumps(found) if given.json else "\n".join(_lines(found)))  # noqa: T201
+    tell(json.dumps(found) if given.json else "\n".join(_lines(found)))
 
 
 def _lines(found: dict[str, Any]) -> list[str]:

@@ -16,22 +16,23 @@ import contextlib
 import json
 import os
 import random
-import select
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from asker import forward
 from oracle_statistics import compare
+from policies_made import ISSUER, NO_DENY, RBAC, SIGNED, conf, layer, write_files, write_issuer
+from processes import accepts, started
+from reporting import tell
 
 from pdp.cli.listening import loop_factory
 from pdp.cli.serve import running
@@ -42,48 +43,11 @@ PATHS = {"hidden": "/admin/users", "absent": "/ghost/users", "forbidden": "/audi
 STATUS = {"hidden": 404, "absent": 404, "forbidden": 403}
 PLANT = "ORACLE_PLANT"  # of this benchmark's own server, and of nothing in the package
 WARM_UP = 1_000
-ISSUER = "https://idp.test/"
-SETTINGS = f"""[[authentication.issuers]]
-issuer = "{ISSUER}"
-audiences = ["api"]
-algorithms = ["EdDSA"]
-public_key_file = "issuer.pem"
-
-[[layers]]
-name = "network"
-kind = "guard"
-model = "network.conf"
-policy = "network.csv"
-
-[[layers]]
-name = "rbac"
-kind = "grant"
-model = "rbac.conf"
-policy = "rbac.csv"
-
-[concealment]
+CONCEALED = """[concealment]
 resources = ["/admin", "/admin/*"]
 """
-NETWORK = """[request_definition]
-r = ip
-[policy_definition]
-p = ip, eft
-[policy_effect]
-e = !some(where (p.eft == deny))
-[matchers]
-m = ipMatch(r.ip, p.ip)
-"""
-RBAC = """[request_definition]
-r = sub, obj, act
-[policy_definition]
-p = sub, obj, act
-[role_definition]
-g = _, _
-[policy_effect]
-e = some(where (p.eft == allow))
-[matchers]
-m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act)
-"""
+SETTINGS = "\n".join((SIGNED, layer("network", "guard"), layer("rbac"), CONCEALED))
+NETWORK = conf("ipMatch(r.ip, p.ip)", "ip", "ip, eft", NO_DENY)
 ROWS = """p, administrator, /admin/users, ^GET$
 p, auditor, /audit/books, ^GET$
 p, member, /invoices/:id, ^GET$
@@ -94,26 +58,16 @@ g, carol, administrator
 
 def make_directory(directory: Path) -> str:
     """Write the policy, and return a token of alice, who may see neither."""
-    key = Ed25519PrivateKey.generate()
-    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    texts = {
+    files = {
         "pdp.toml": SETTINGS,
         "network.conf": NETWORK,
         "network.csv": "p, 198.51.100.0/24, deny\n",
         "rbac.conf": RBAC,
         "rbac.csv": ROWS,
-        "issuer.pem": pem.decode(),
     }
-    for name, text in texts.items():
-        (directory / name).write_text(text)
+    write_files(directory, files)
     claims = {"iss": ISSUER, "aud": "api", "sub": "alice", "exp": time.time() + 86_400}
-    return jwt.encode(claims, key, algorithm="EdDSA")
-
-
-def tell(line: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    return jwt.encode(claims, write_issuer(directory), "EdDSA")
 
 
 def plant(service: Any, kind: str, microseconds: float) -> None:
@@ -139,44 +93,22 @@ async def _serve(directory: Path) -> None:
         if planted := os.environ.get(PLANT):
             kind, microseconds = planted.split(":")
             plant(context.service, kind, float(microseconds))
-        tell("ready")
         await stop.wait()
 
 
 @contextlib.contextmanager
 def server(directory: Path, planted: str | None) -> Iterator[socket.socket]:
     """A PDP in a process of its own, and one connection to it."""
-    environment = {**os.environ, PLANT: planted or ""}
     command = [sys.executable, __file__, "--serve", str(directory)]
-    process = subprocess.Popen(  # noqa: S603
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    try:
-        assert process.stdout
-        assert select.select([process.stdout], [], [], 30)[0], "the PDP does not start"
-        assert process.stdout.readline() == b"ready\n", "the PDP does not start"
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
-            connection.connect(str(directory / "pdp"))
-            yield connection
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def request(kind: str, token: str) -> bytes:
-    """What a gateway asks on behalf of a client that wants this path."""
-    fields = {
-        "Host": "pdp",
-        "X-Forwarded-Method": "GET",
-        "X-Forwarded-Uri": PATHS[kind],
-        "X-Forwarded-Host": "app.test",
-        "X-Forwarded-For": "203.0.113.9",
-        "X-Forwarded-Proto": "https",
-        "Authorization": f"Bearer {token}",
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"GET /authz/forward HTTP/1.1\r\n{head}\r\n".encode()
+    place, log = str(directory / "pdp"), directory / "pdp.log"
+    ready, env = partial(accepts, place), {PLANT: planted or ""}
+    with (
+        started("the PDP", command, ready, log, env=env, quiet=True),
+        socket.socket(socket.AF_UNIX) as connection,
+    ):
+        connection.settimeout(10)
+        connection.connect(place)
+        yield connection
 
 
 def ask(connection: socket.socket, asked: bytes) -> tuple[float, bytes]:
@@ -198,7 +130,7 @@ def ask(connection: socket.socket, asked: bytes) -> tuple[float, bytes]:
 
 def sample(connection: socket.socket, token: str, samples: int) -> dict[str, list[float]]:
     """Times of every kind, in microseconds; the kinds take turns, in random order."""
-    asked = {kind: request(kind, token) for kind in PATHS}
+    asked = {kind: forward(path, token) for kind, path in PATHS.items()}
     times: dict[str, list[float]] = {kind: [] for kind in PATHS}
     order = list(PATHS)
     for number in range(WARM_UP + samples):

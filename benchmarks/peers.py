@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peers_made import cerbos_scenario, opa_scenario, write_cerbos, write_opa
+from processes import free_port
 from service_made import Scenario
-from service_servers import Server, free_port, running
+from service_servers import Server, running
 
 # What Go would see for itself on a pinned process; said, so that no version can differ.
 ENVIRONMENT = {"GOMAXPROCS": "1", "CERBOS_NO_TELEMETRY": "1"}

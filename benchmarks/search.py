@@ -12,21 +12,22 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pdp.model import Action, Entity, Identity, Method, Outcome, Query
+from policies_made import build, conf
+from reporting import aligned, tell
+
+from pdp.model import Action, Entity, Identity, Method, Outcome, Query, Verdict
 from pdp.pipeline import decide
-from pdp.policy.settings import LayerSettings, PolicySettings
-from pdp.policy.snapshot import Credentialing, Snapshot, build_snapshot
+from pdp.policy.settings import LayerSettings
+from pdp.policy.snapshot import Snapshot
 from pdp.search import Page, search_resources, search_subjects
 
 NOW = 1_780_000_000.0
 LIMIT, ASKED, PAGES, LOOPED = 100, 15, 5, 1_000
-ALLOW = "some(where (p.eft == allow))"
 TEAMS = 1_000
 
 
@@ -36,7 +37,6 @@ class Shape:
 
     name: str
     matcher: str
-    columns: str
     rows: Callable[[int], Iterator[str]]
     ask: Callable[[int, int], tuple[str, str]]  # subject and resource, of which one is open
     who: bool
@@ -72,7 +72,6 @@ SHAPES = (
     Shape(
         "who: a role of 100",
         RBAC,
-        "sub, obj, act",
         by_role,
         lambda i, _: ("", f"/doc{i}0"),
         who=True,
@@ -80,7 +79,6 @@ SHAPES = (
     Shape(
         "who: a role of all",
         RBAC,
-        "sub, obj, act",
         by_role,
         lambda i, _: ("", f"/doc{i}1"),
         who=True,
@@ -88,7 +86,6 @@ SHAPES = (
     Shape(
         "who: named one by one",
         "r.sub == p.sub && r.obj == p.obj",
-        "sub, obj, act",
         lambda n: (f"p, user{i}, /doc{i % 50}, GET" for i in range(n)),
         lambda i, _: ("", f"/doc{i}"),
         who=True,
@@ -96,7 +93,6 @@ SHAPES = (
     Shape(
         "what: 100 of a role",
         RBAC,
-        "sub, obj, act",
         by_team,
         lambda i, _: (f"user{i}", ""),
         who=False,
@@ -104,7 +100,6 @@ SHAPES = (
     Shape(
         "what: all of a role",
         RBAC,
-        "sub, obj, act",
         lambda n: iter([*(f"p, staff, /doc{i}, GET" for i in range(n)), *members(5_000)]),
         lambda i, _: (f"user{i}", ""),
         who=False,
@@ -112,7 +107,6 @@ SHAPES = (
     Shape(
         "what: by path",
         PATHS,
-        "sub, obj, act",
         lambda _: iter([*(f"p, team{i}, /t{i}/:doc, GET" for i in range(TEAMS)), *members(5_000)]),
         lambda i, _: (f"user{i}", ""),
         who=False,
@@ -121,7 +115,6 @@ SHAPES = (
     Shape(
         "what: by owner",
         "r.obj.owner == r.sub && r.act == p.act",
-        "sub, obj, act",
         lambda _: iter(["p, x, x, GET", "g, x, y"]),
         lambda i, _: (f"user{i}", ""),
         who=False,
@@ -130,7 +123,6 @@ SHAPES = (
     Shape(
         "what: the largest 50 (no clue)",
         "r.obj.size >= r.sub.least && r.act == p.act",
-        "sub, obj, act",
         lambda _: iter(["p, x, x, GET", "g, x, y"]),
         lambda i, n: (f"user{n - 50 - i}", ""),
         who=False,
@@ -139,25 +131,15 @@ SHAPES = (
 )
 
 
-def build(shape: Shape, count: int) -> Snapshot:
-    model = (
-        f"[request_definition]\nr = sub, obj, act\n[policy_definition]\np = {shape.columns}\n"
-        f"[role_definition]\ng = _, _\n[policy_effect]\ne = {ALLOW}\n"
-        f"[matchers]\nm = {shape.matcher}\n"
-    )
+def loaded(shape: Shape, count: int) -> Snapshot:
     rows = list(shape.rows(count))
     rows += [] if any(row.startswith("g,") for row in rows) else ["g, nobody, nothing"]
     files = {
-        "m.conf": model.encode(),
-        "p.csv": "\n".join([*rows, ""]).encode(),
-        "entities.json": json.dumps(list(shape.entities(count))).encode(),
+        "m.conf": conf(shape.matcher, roles="_, _"),
+        "p.csv": "\n".join([*rows, ""]),
+        "entities.json": json.dumps(list(shape.entities(count))),
     }
-    layer = LayerSettings(name="all", kind="grant", model="m.conf", policy="p.csv")
-    settings = PolicySettings(layers=(layer,))
-    snapshot, problems = build_snapshot(files, settings, Credentialing(), "pdp.toml")
-    if snapshot is None:
-        raise SystemExit(f"{shape.name}: {problems[:2]}")
-    return snapshot
+    return build(files, LayerSettings(name="all", kind="grant", model="m.conf", policy="p.csv"))
 
 
 def query(subject: str, resource: str) -> Query:
@@ -178,17 +160,19 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     return (time.perf_counter() - start) * 1_000, found
 
 
+def verdict(snapshot: Snapshot, shape: Shape, asked: Query, id_: str) -> Verdict:
+    """What `decide` says with one that is known in the place of the open part."""
+    subject = asked.subject.id if asked.subject else ""
+    one = query(id_, asked.resource.id) if shape.who else query(subject, id_)
+    who = Identity(id_ if shape.who else subject, method=Method.VOUCHED)
+    return decide(one, who, snapshot, NOW)
+
+
 def loop(snapshot: Snapshot, shape: Shape, asked: Query, known: list[str]) -> float:
     """Milliseconds that `decide` takes for all that are known, extrapolated."""
     some = known[:: max(1, len(known) // LOOPED)]
-
-    def run() -> None:
-        for id_ in some:
-            one = query(id_, asked.resource.id) if shape.who else query(asked.subject.id, id_)  # type: ignore[union-attr]
-            who = Identity(one.subject.id, method=Method.VOUCHED)  # type: ignore[union-attr]
-            decide(one, who, snapshot, NOW)
-
-    return timed(run)[0] * len(known) / len(some)
+    spent, _ = timed(lambda: [verdict(snapshot, shape, asked, one) for one in some])
+    return spent * len(known) / len(some)
 
 
 def known_of(snapshot: Snapshot, shape: Shape) -> list[str]:
@@ -204,14 +188,12 @@ def known_of(snapshot: Snapshot, shape: Shape) -> list[str]:
 def judge(snapshot: Snapshot, shape: Shape, asked: Query, found: Page[Any]) -> None:
     """A benchmark of wrong answers is worth nothing."""
     for one in found.results[:3]:
-        again = query(one.id, asked.resource.id) if shape.who else query(asked.subject.id, one.id)  # type: ignore[union-attr]
-        who = Identity(again.subject.id, method=Method.VOUCHED)  # type: ignore[union-attr]
-        if decide(again, who, snapshot, NOW).outcome is not Outcome.ALLOW:
+        if verdict(snapshot, shape, asked, one.id).outcome is not Outcome.ALLOW:
             raise SystemExit(f"wrong answer: {asked} got {one}")
 
 
 def measure(shape: Shape, count: int) -> list[str]:
-    snapshot = build(shape, count)
+    snapshot = loaded(shape, count)
     asks = [query(*shape.ask(i, count)) for i in range(ASKED)]
     cold, _ = timed(lambda: page(snapshot, shape, asks[0], None))
     first, following, results = [], [], 0
@@ -241,11 +223,8 @@ def main() -> None:
     count = parser.parse_args().count
     heads = ["milliseconds", "known", "results", "cold", "first", "next", "loop", "loop/first"]
     lines = [heads, *(measure(shape, count) for shape in SHAPES)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = zip(line, widths, strict=True)
-        told = [c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(cells)]
-        sys.stdout.write("  ".join(told) + "\n")
+    for line in aligned(lines):
+        tell(line)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ import tempfile
 from pathlib import Path
 
 from peers import Peer, start_peers
+from reporting import machine
 from service_made import Scenario, scenarios, write_policy, write_script
 from service_reload import measure_reloads
 from service_report import OURS, Results, show, write
-from service_servers import Server, check, load, machine, start_limit, start_pdp
+from service_servers import Server, check, load, start_limit, start_pdp
 
 Asked = list[tuple[Scenario, Server, Path]]  # what is asked, of whom, and wrk's script for it
 
@@ -93,7 +94,6 @@ def main() -> None:
         raise SystemExit("wrk is missing: apt-get install wrk")
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
-        (place / "policies").mkdir()
         write_policy(place / "policies")
         with contextlib.ExitStack() as stack:
             results = measure(given, place, stack)

@@ -9,46 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
-from tokens_made import ISSUER, KEYS, KID, published
+from policies_made import ISSUER, RBAC, issuer, layer, write_files
+from tokens_made import KEYS, KID, published
 
 ROWS = 10_000
 ROLES = 100
 USERS = 1_000
 WARM, COLD, REMEMBERED = 500, 6_000, 1_000
 
-_TOML = """
-[authentication]
-token_cache_size = {remembered}
-[[authentication.issuers]]
-issuer = "{issuer}"
-audiences = ["api"]
-algorithms = ["ES256"]
-jwks_file = "jwks.json"
-
-[[layers]]
-name = "rbac"
-kind = "grant"
-model = "rbac.conf"
-policy = "rbac.csv"
-"""
-_MODEL = """
-[request_definition]
-r = sub, obj, act
-[policy_definition]
-p = sub, obj, act
-[role_definition]
-g = _, _
-[policy_effect]
-e = some(where (p.eft == allow))
-[matchers]
-m = g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && regexMatch(r.act, p.act)
-"""
+_ISSUER = issuer("ES256", 'jwks_file = "jwks.json"')
+_TOML = f"[authentication]\ntoken_cache_size = {REMEMBERED}\n{_ISSUER}{layer('rbac')}"
 
 
 def write_policy(place: Path) -> None:
     """Ten thousand rows of a hundred roles, which a thousand users hold."""
-    (place / "pdp.toml").write_text(_TOML.format(issuer=ISSUER, remembered=REMEMBERED))
-    (place / "rbac.conf").write_text(_MODEL)
+    write_files(place, {"pdp.toml": _TOML, "rbac.conf": RBAC})
     (place / "jwks.json").write_bytes(published("ES256"))
     rows = [f"p, role{n % ROLES}, /service{n}/items/:id, ^(GET|HEAD)$" for n in range(ROWS)]
     rows += [f"g, user{n}, role{n % ROLES}" for n in range(USERS)]

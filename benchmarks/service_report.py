@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from reporting import markdown_table, put_between, tell
 from service_servers import Measured
 
-BEGIN, END = "<!-- service: begin, by benchmarks/service.py -->", "<!-- service: end -->"
 PLOT = "throughput.svg"
 LIMIT, OURS = "limit", "log in a file"
 TURNS = ("requests/s", "of the limit", "per CPU second", "of the limit", "p50 ms", "p99 ms")
@@ -98,19 +98,18 @@ def tables(results: Results) -> list[Table]:
     return [table for table in made if table[2]]
 
 
-def lines(table: Table) -> list[str]:
-    """A table as Markdown; what is a figure stands to the right."""
+def lines(table: Table) -> str:
+    """A table as Markdown."""
     _, columns, cells = table
     words = columns.index(next(name for name in columns if name.endswith("/s")))
-    rule = ["---"] * words + ["---:"] * (len(columns) - words)
-    return [f"| {' | '.join(line)} |" for line in (columns, rule, *cells)]
+    return markdown_table(columns, cells, words)
 
 
 def show(results: Results) -> None:
     """All tables on standard output."""
     for number, table in enumerate(tables(results)):
-        print("\n" * bool(number) + f"{table[0]}\n")  # noqa: T201
-        print("\n".join(lines(table)))  # noqa: T201
+        tell("\n" * bool(number) + f"{table[0]}\n")
+        tell(lines(table))
 
 
 def markdown(results: Results, told: dict[str, str]) -> str:
@@ -121,15 +120,13 @@ def markdown(results: Results, told: dict[str, str]) -> str:
         f"![requests per second of each server, question by question]({PLOT})",
     ]
     for table in tables(results):
-        parts += [f"### {table[0]}", "\n".join(lines(table))]
+        parts += [f"### {table[0]}", lines(table)]
     return "\n\n".join(parts)
 
 
 def write(results: Results, told: dict[str, str], page: Path) -> None:
     """The tables into the page, between its markers, and the plot beside it."""
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(results, told)}\n\n{END}{after}")
+    put_between(page, "service", markdown(results, told))
     plot(results, page.with_name(PLOT))
 
 

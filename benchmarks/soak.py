@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from soak_load import Edits, Load, Seen, family, meanwhile, megabytes, reloads, weigh
+from processes import family, megabytes
+from reporting import tell
+from soak_load import Edits, Load, Seen, meanwhile, reloads, weigh
 from soak_made import make_directory, requests, server
 
 CALIBRATION_SECONDS = 5.0
@@ -101,16 +103,9 @@ def keep(summary: Summary, file: Path) -> None:
         file.write_text("\n".join((f"# Soak: {heading}, {summary['day']}", "", *rows, "")))
 
 
-def tell(line: str) -> None:
-    """Write a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 async def soak(given: argparse.Namespace, base: Path) -> Summary:
     """Calibrate, soak, tell."""
     directory, place = base / "policies", str(base / "pdp")
-    directory.mkdir()
     key, known = make_directory(directory, given.rows)
     asked, edits = requests(key, given.tokens), Edits(directory, given.rows)
     with server(directory, place, given.flags) as process:

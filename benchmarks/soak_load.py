@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from processes import family, megabytes
 from soak_made import ALLOWED, rows
 
 CONNECTIONS = 16
@@ -131,23 +132,6 @@ async def weigh(pid: int, seen: Seen) -> None:
         seen.memory.append(found)
         await asyncio.sleep(SAMPLE_SECONDS)
     seen.wrong["the PDP ended"] += 1
-
-
-def family(pid: int) -> list[int]:
-    """A process, its children, and theirs."""
-    with contextlib.suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return [pid, *(one for child in children for one in family(int(child)))]
-    return []
-
-
-def megabytes(pid: int, name: str = "VmRSS") -> float:
-    """The memory of a process now, or with `VmHWM` the most it ever had; 0 if it ended."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(name):
-                return int(line.split()[1]) / 1024
-    return 0.0
 
 
 @contextlib.asynccontextmanager

@@ -16,8 +16,10 @@ from statistics import median
 
 import jwt
 import uvloop
+from policies_made import ISSUER
+from reporting import markdown_table, tell
 from tokens_flood import flood
-from tokens_made import ISSUER, KEYS, published, sign
+from tokens_made import KEYS, published, sign
 
 from pdp.identity.chain import Authenticator, Means
 from pdp.identity.issuer import IssuerSettings
@@ -87,12 +89,6 @@ async def algorithms(rounds: int, count: int) -> list[list[str]]:
     return rows
 
 
-def table(rows: list[list[str]]) -> str:
-    """The rows as Markdown, microseconds but for the last column."""
-    lines = [COLUMNS, ["---", *["---:"] * (len(COLUMNS) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 async def main() -> None:
     """Print a table of the algorithms, and what good requests wait for in a flood."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -101,9 +97,9 @@ async def main() -> None:
     parser.add_argument("--short", action="store_true", help="one round of a few")
     given = parser.parse_args()
     rounds, count, seconds = (1, 5, 0.2) if given.short else (given.rounds, given.tokens, 1.0)
-    print(table(await algorithms(rounds, count)))  # noqa: T201
-    print()  # noqa: T201
-    print(await flood(rounds, seconds))  # noqa: T201
+    tell(markdown_table(COLUMNS, await algorithms(rounds, count)))
+    tell()
+    tell(await flood(rounds, seconds))
 
 
 if __name__ == "__main__":

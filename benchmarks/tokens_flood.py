@@ -5,43 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import jwt
 from aiohttp import web
-from chaos import free_port, start
-from tokens_made import ISSUER, KEYS, claims, published, sign
+from asker import Asker, forward, milliseconds, steadily, until_open
+from policies_made import PAGES, issuer, layer, write_files
+from processes import free_port, pdp_over
+from reporting import percentile
+from tokens_made import KEYS, claims, published, sign
 
 JWKS_SECONDS = 3.0
 GOOD_PER_SECOND = 200
 BAD_PER_SECOND = 250
-POLICY = """[authentication]
-[[authentication.issuers]]
-issuer = "{issuer}"
-audiences = ["api"]
-algorithms = ["ES256"]
-jwks_url = "http://127.0.0.1:{port}/jwks.json"
-jwks_refresh_seconds = 1
-[[layers]]
-name = "pages"
-kind = "grant"
-model = "model.conf"
-policy = "policy.csv"
-"""
-MODEL = """[request_definition]
-r = obj, act
-[policy_definition]
-p = obj, act
-[policy_effect]
-e = some(where (p.eft == allow))
-[matchers]
-m = keyMatch2(r.obj, p.obj) && r.act == p.act
-"""
 
 
 @contextlib.asynccontextmanager
@@ -64,49 +45,11 @@ async def slow_jwks() -> AsyncIterator[tuple[int, list[float]]]:
         await runner.cleanup()
 
 
-def serve(directory: Path, jwks_port: int) -> tuple[subprocess.Popen[bytes], int]:
-    """A real PDP over a policy that lets any subject read, and its port."""
-    (directory / "pdp.toml").write_text(POLICY.format(issuer=ISSUER, port=jwks_port))
-    (directory / "model.conf").write_text(MODEL)
-    (directory / "policy.csv").write_text("p, /invoices/:id, GET\n")
-    port = free_port()
-    return start(directory, port, free_port()), port
-
-
-class Asker:
-    """Asks as a gateway does, over connections that are kept; as little work as can be."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def ask(self, token: str) -> tuple[int, float]:
-        """The status, and after how many milliseconds it came."""
-        request = (
-            "GET /authz/forward HTTP/1.1\r\nHost: pdp\r\nX-Forwarded-Method: GET\r\n"
-            "X-Forwarded-Uri: /invoices/7\r\nX-Forwarded-Host: api\r\nX-Forwarded-Proto: https\r\n"
-            f"X-Forwarded-For: 192.0.2.1\r\nAuthorization: Bearer {token}\r\n\r\n"
-        )
-        if not self._idle:
-            self._idle.append(await asyncio.open_connection("127.0.0.1", self._port))
-        reader, writer = self._idle.pop()
-        began = time.perf_counter()
-        writer.write(request.encode())
-        head = await reader.readuntil(b"\r\n\r\n")
-        taken = (time.perf_counter() - began) * 1_000
-        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
-        await reader.readexactly(int(length or 0))
-        self._idle.append((reader, writer))
-        return int(head[9:12]), taken
-
-
-async def steadily(asker: Asker, tokens: list[str], per_second: int) -> list[tuple[int, float]]:
-    """The answers to questions that are put at a steady rate, whatever becomes of the others."""
-    began, tasks = time.perf_counter(), []
-    for number, token in enumerate(tokens):
-        await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
-        tasks.append(asyncio.create_task(asker.ask(token)))
-    return list(await asyncio.gather(*tasks))
+def write_policy(directory: Path, jwks_port: int) -> None:
+    """A policy that lets any subject read."""
+    keys = f'jwks_url = "http://127.0.0.1:{jwks_port}/jwks.json"\njwks_refresh_seconds = 1'
+    files = {"pages.conf": PAGES, "pages.csv": "p, /invoices/:id, GET\n"}
+    write_files(directory, {"pdp.toml": issuer("ES256", keys) + layer("pages"), **files})
 
 
 def impostor() -> str:
@@ -121,6 +64,7 @@ def stranger() -> str:
     return jwt.encode(claims(), KEYS["ES256"], "ES256", {"kid": kid})
 
 
+asking = partial(forward, "/invoices/7")
 PHASES: dict[str, Callable[[], str] | None] = {
     "quiet": None,
     "bad signatures": impostor,
@@ -132,34 +76,13 @@ async def phase(
     good: Asker, bad: Asker, seconds: float, make: Callable[[], str] | None
 ) -> list[float]:
     """Milliseconds of good answers, while bad tokens of one sort arrive, or none."""
-    known = [sign("ES256")] * int(GOOD_PER_SECOND * seconds)
-    tokens = [make() for _ in range(int(BAD_PER_SECOND * seconds))] if make else []
+    known = [asking(sign("ES256"))] * int(GOOD_PER_SECOND * seconds)
+    tokens = [asking(make()) for _ in range(int(BAD_PER_SECOND * seconds))] if make else []
     answers, refusals = await asyncio.gather(
         steadily(good, known, GOOD_PER_SECOND), steadily(bad, tokens, BAD_PER_SECOND)
     )
-    statuses = {status for status, _ in answers}, {status for status, _ in refusals}
-    if statuses != ({200}, {401} if tokens else set()):
-        raise SystemExit(f"wrong answer: {statuses}")
-    return [taken for _, taken in answers]
-
-
-async def until_open(asker: Asker, seconds: float = 15) -> None:
-    """Wait until the PDP answers, with its keys loaded."""
-    deadline, token = time.monotonic() + seconds, sign("ES256")
-    while True:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            status, _ = await asker.ask(token)
-            if status == 200:
-                return
-        if time.monotonic() > deadline:
-            raise SystemExit("the PDP does not answer")
-        await asyncio.sleep(0.05)
-
-
-def share(taken: list[float], below: float) -> float:
-    """The time within which such a share of the answers came."""
-    ordered = sorted(taken)
-    return ordered[int((len(ordered) - 1) * below)]
+    milliseconds(refusals, 401)
+    return milliseconds(answers, 200)
 
 
 def told(found: dict[str, list[list[float]]], asked: int, seconds: float) -> str:
@@ -168,8 +91,8 @@ def told(found: dict[str, list[list[float]]], asked: int, seconds: float) -> str
     for name, phases in found.items():
         taken = [one for phase in phases for one in phase]
         pairs = zip(found["quiet"], phases, strict=True)
-        added = median(share(high, 0.99) - share(low, 0.99) for low, high in pairs)
-        figures = (share(taken, 0.5), share(taken, 0.99), added)
+        added = median(percentile(high, 99) - percentile(low, 99) for low, high in pairs)
+        figures = (percentile(taken, 50), percentile(taken, 99), added)
         lines.append("{}: p50 {:.2f} ms, p99 {:.2f} ms, added {:.2f} ms".format(name, *figures))
     bad = rounds * int(BAD_PER_SECOND * seconds)
     return "\n".join([*lines, f"{bad} unknown keys, {asked} requests for keys"])
@@ -180,14 +103,11 @@ async def flood(rounds: int, seconds: float) -> str:
     found: dict[str, list[list[float]]] = {name: [] for name in PHASES}
     async with slow_jwks() as (jwks_port, asked):
         with tempfile.TemporaryDirectory() as directory:
-            process, port = serve(Path(directory), jwks_port)
-            try:
-                good, bad = Asker(port), Asker(port)
-                await until_open(good)
+            write_policy(Path(directory), jwks_port)
+            with pdp_over(Path(directory)) as server:
+                good, bad = Asker(server.port), Asker(server.port)
+                await until_open(good, asking(sign("ES256")))
                 for _ in range(rounds):
                     for name, make in PHASES.items():
                         found[name].append(await phase(good, bad, seconds, make))
-            finally:
-                process.kill()
-                process.wait()
     return told(found, len(asked), seconds)

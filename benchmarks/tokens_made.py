@@ -11,8 +11,8 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
+from policies_made import ISSUER
 
-ISSUER = "https://idp.example.com/"
 KID = secrets.token_urlsafe(32)  # as long as the thumbprint of a key
 RSA = rsa.generate_private_key(65_537, 2048)
 KEYS: dict[str, Any] = {

@@ -159,7 +159,7 @@ def _append(file: Path, row: bytes) -> None:
             os.fsync(descriptor)
         _as_before(target, temporary)
         temporary.replace(target)
-    except BaseException:
+    except BaseException:  # the file is as it was; who asked sees why
         temporary.unlink()
         raise
 

@@ -15,6 +15,7 @@ from typing import Final
 from pdp.cli.cases import failing_cases
 from pdp.cli.ending import Ending, Listener
 from pdp.errors import ConfigurationError, Problem
+from pdp.runtime.extras import extra
 from pdp.runtime.journal import open_journal
 from pdp.runtime.journal_metrics import JournalMetrics
 from pdp.runtime.load import Loaded
@@ -95,18 +96,8 @@ def listeners(context: Context, place: Place | None = None) -> list[Listener]:
 
 
 def _grpc(context: Context, listen: str, *, shared: bool) -> Listener:
-    try:
+    with extra("grpc", "server.grpc_listen", "the packages for gRPC"):
         from pdp.surfaces import grpc_server
-    except Exception as error:  # a version that does not fit raises anything: exit code 3
-        lines = str(error).splitlines() or [type(error).__name__]
-        problem = Problem(
-            "server.grpc_listen",
-            None,
-            "missing-extra",
-            f"the packages for gRPC cannot be imported: {lines[0]}",
-            "install this project with its extra: in its directory, `pip install '.[grpc]'`",
-        )
-        raise ConfigurationError([problem]) from error
     if listen.startswith("unix:"):
         remove_stale(Path(listen.removeprefix("unix:")))
     return grpc_server.Listener(context, listen, shared=shared)

@@ -31,7 +31,8 @@ from pdp.cli.options import (
 )
 from pdp.cli.problems import show
 from pdp.cli.serve import serve
-from pdp.errors import ConfigurationError, Problem, Severity
+from pdp.errors import Severity
+from pdp.runtime.extras import extra
 from pdp.runtime.load import Loaded, load
 from pdp.runtime.logs import configure_logging
 
@@ -101,12 +102,6 @@ def run(loaded: Loaded, ready: Callable[[], None] | None = None) -> None:
 
 def _run_workers(loaded: Loaded) -> None:
     """The same with several processes; ConfigurationError without the extra for that."""
-    try:
+    with extra("workers", "server.workers", "the package for workers"):
         from pdp.cli import workers
-    except Exception as error:  # a version that does not fit raises anything: exit code 3
-        lines = str(error).splitlines() or [type(error).__name__]
-        message = f"the package for workers cannot be imported: {lines[0]}"
-        help_ = "install this project with its extra: in its directory, `pip install '.[workers]'`"
-        problem = Problem("server.workers", None, "missing-extra", message, help_)
-        raise ConfigurationError([problem]) from error
     workers.run_workers(loaded)

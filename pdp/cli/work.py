@@ -51,7 +51,7 @@ def work(group: Group, index: int, beat: Callable[[], None], *, first: bool) -> 
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_work(group, index, beat, serving.set, first=first))
-    except Exception as error:  # noqa: BLE001 - told; nothing below on the stack is this process's
+    except Exception as error:  # noqa: BLE001 - told; exit 1, 3 or 4: the stack below is another's
         if serving.is_set() or not first:
             log.error("worker cannot go on", extra={"facts": {"problems": _told(error)}})  # noqa: TRY400
             return 1

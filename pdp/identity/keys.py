@@ -76,7 +76,7 @@ def _prepare(alg: str, material: Material) -> tuple[Algorithm, Any] | None:
         key = algorithm.prepare_key(material)
         return None if algorithm.check_key_length(key) else (algorithm, key)
     except (*_UNUSABLE, NotImplementedError):
-        return None
+        return None  # this key verifies nothing by `alg`
 
 
 @dataclass(frozen=True, slots=True)

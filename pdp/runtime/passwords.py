@@ -15,7 +15,8 @@ from functools import partial
 from importlib import import_module
 from typing import Final
 
-from pdp.errors import DeadlineExceeded, Problem, Unavailable
+from pdp.errors import ConfigurationError, DeadlineExceeded, Problem, Unavailable
+from pdp.runtime.extras import extra
 
 Check = Callable[[bytes, str], bool]
 Flight = asyncio.Future[bool]
@@ -28,13 +29,11 @@ _NICER: Final = 10
 def check_installed() -> list[Problem]:
     """The problem that the packages for `[authentication.basic]` cannot be imported, if so."""
     try:
-        for name in _PACKAGES:
-            import_module(name)
-    except Exception as error:  # noqa: BLE001 - a version that does not fit raises anything
-        lines = str(error).splitlines() or [type(error).__name__]
-        message = f"the packages for passwords cannot be imported: {lines[0]}"
-        help_ = "install this project with its extra: in its directory, `pip install '.[basic]'`"
-        return [Problem("authentication.basic", None, "missing-extra", message, help_)]
+        with extra("basic", "authentication.basic", "the packages for passwords"):
+            for name in _PACKAGES:
+                import_module(name)
+    except ConfigurationError as error:
+        return list(error.problems)
     return []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -25,6 +26,13 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
         return json.dumps(line, default=str)
+
+
+def facts_of(error: BaseException) -> dict[str, object]:
+    """What may be logged of a fault: its kind and its places. Its message may quote a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+    return {"error": type(error).__name__, "at": where}
 
 
 def configure_logging(stream: TextIO = sys.stderr, level: int = logging.INFO) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import time
-import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -31,6 +30,7 @@ from pdp.runtime.journal_asking import asking
 from pdp.runtime.journal_shapes import Entry
 from pdp.runtime.journal_tokens import presented_token
 from pdp.runtime.load import Loaded
+from pdp.runtime.logs import facts_of
 from pdp.runtime.means import start, stop
 from pdp.runtime.metrics import Metrics
 from pdp.runtime.patience import within
@@ -229,8 +229,5 @@ def _fault(error: Exception, snapshot: Snapshot) -> Verdict:
     """What becomes of a question that something went wrong with: the asker sees a 503."""
     reason = error.reason if isinstance(error, Unavailable) else Reason.INTERNAL_ERROR
     if not isinstance(error, Unavailable):
-        # Places only: the message of an exception may quote a credential.
-        frames = traceback.extract_tb(error.__traceback__)
-        where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-        log.error("decision failed", extra={"facts": {"error": type(error).__name__, "at": where}})
+        log.error("decision failed", extra={"facts": facts_of(error)})
     return Verdict(Outcome.FAULT, reason, revision=snapshot.revision)

@@ -9,6 +9,7 @@ from typing import Final, ParamSpec
 from pdp.errors import RequestError, Unavailable
 from pdp.model import Answer
 from pdp.runtime.journal_asking import note_request
+from pdp.runtime.logs import facts_of
 from pdp.runtime.patience import Work
 from pdp.runtime.settings import is_local
 from pdp.surfaces import openapi, ops
@@ -147,5 +148,5 @@ async def guarded(ask: Callable[P, Awaitable[Answer]], *given: P.args, **named: 
     except Unavailable as error:
         return failed(503, "unavailable", str(error.reason))
     except Exception as error:  # noqa: BLE001 - a bug is a 503 to everybody, and a line in the log
-        log.error("request failed", extra={"facts": {"error": type(error).__name__}})  # noqa: TRY400
+        log.error("request failed", extra={"facts": facts_of(error)})  # noqa: TRY400
         return FAULT

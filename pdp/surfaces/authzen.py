@@ -11,7 +11,7 @@ import msgspec
 
 from pdp.answer.bodies import OURS, MediaType
 from pdp.errors import RequestError
-from pdp.model import Answer, Outcome, vouched_identity
+from pdp.model import Answer, Credentials, Outcome, Query, vouched_identity
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
 from pdp.runtime.service import Decision
@@ -21,6 +21,8 @@ from pdp.surfaces.callers import identify_caller, vouches
 from pdp.surfaces.context import Context, Recorded, plain
 from pdp.surfaces.questions import Below, parse_object, refuse_unjudged, typed
 from pdp.surfaces.requests import Request
+
+Asked = tuple[Query, Credentials]
 
 SURFACE: Final = "authzen"
 # What the end user may be told, by outcome: nothing of the request, and no reason.
@@ -47,9 +49,8 @@ class AuthZen:
         with self._recorded:
             caller = identify_caller(request, self._context)
             data = await read_body(request, self._service.loaded.server)
-            asked = typed(parse_object(data), EvaluationBody)
-            decision = await self._decide(asked, caller, self._service.snapshot)
-        return single(decision, caller)
+            asked = self._understand(typed(parse_object(data), EvaluationBody), caller)
+        return single(await self._decide(asked, self._service.snapshot), caller)
 
     async def evaluations(self, request: Request) -> Answer:
         """A batch in order; an item that cannot be understood is a refusal of its own."""
@@ -59,36 +60,38 @@ class AuthZen:
             batch = read_batch(await read_body(request, server), server.max_batch)
             snapshot = self._service.snapshot  # INVARIANT: one snapshot per batch
             if not batch.items:
-                asked = typed(batch.defaults, EvaluationBody)
-                return single(await self._decide(asked, caller, snapshot), caller)
+                asked = self._understand(typed(batch.defaults, EvaluationBody), caller)
+                return single(await self._decide(asked, snapshot), caller)
         answers: list[dict[str, Any]] = []
         for index in range(len(batch.items)):
             try:
-                asked = batch.item(index)
-                decision = await self._decide(asked, caller, snapshot, f"evaluations[{index}].")
-                message = None
+                asked = self._understand(batch.item(index), caller, f"evaluations[{index}].")
             except RequestError as error:
                 decision, message = self._service.refuse(error, SURFACE), str(error)
+            else:
+                decision, message = await self._decide(asked, snapshot), None
             answers.append(told(decision, caller, message))
             if answers[-1]["decision"] is batch.ends_at:
                 break
             await asyncio.sleep(0)  # others are answered between two items
         return plain(200, msgspec.json.encode({"evaluations": answers}))
 
-    async def _decide(
-        self, asked: EvaluationBody, caller: Caller, snapshot: Snapshot, prefix: str = ""
-    ) -> Decision:
-        """The decision, or RequestError naming its field."""
-        service, authenticator = self._service, self._service.authenticator
+    def _understand(self, body: EvaluationBody, caller: Caller, prefix: str = "") -> Asked:
+        """The canonical question with its token, or RequestError naming its field."""
+        authenticator = self._service.authenticator
         vouched, exempt = vouches(caller, authenticator), self._context.exempt
         with Below(prefix):
-            query, credentials = read_evaluation(asked, vouched=vouched, exempt=exempt)
+            query, credentials = read_evaluation(body, vouched=vouched, exempt=exempt)
             if credentials.presented:
                 with Below("context."):
                     refuse_unjudged(authenticator)
+        return query, credentials
+
+    async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:
+        query, credentials = asked
         if credentials.presented:
-            return await service.judge(query, credentials, snapshot, SURFACE)
-        return service.decide(query, vouched_identity(query), snapshot, SURFACE)
+            return await self._service.judge(query, credentials, snapshot, SURFACE)
+        return self._service.decide(query, vouched_identity(query), snapshot, SURFACE)
 
 
 def single(decision: Decision, caller: Caller) -> Answer:

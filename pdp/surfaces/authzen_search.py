@@ -45,6 +45,7 @@ class Search:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._service = context.service
+        self._recorded = Recorded(context.service, SURFACE)
         self._tokens = PageTokens(context.service.page_key)
         self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
         self._waiting = 0
@@ -63,7 +64,7 @@ class Search:
 
     async def _search(self, request: Request, kind: type[AnySearch]) -> Answer:
         server = self._service.loaded.server
-        with Recorded(self._service, SURFACE):
+        with self._recorded:
             caller = identify_caller(request, self._context)
             body = typed(parse_object(await read_body(request, server)), kind)
             query = self._understand(body, caller)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable
 
 from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Answer, Credentials, Outcome, Reason, Verdict
 from pdp.runtime.ids import decision_id
+from pdp.runtime.logs import facts_of
 from pdp.runtime.service import Decision
 from pdp.surfaces.asked import Asked, Headers
 from pdp.surfaces.browser import is_navigation, is_preflight
@@ -101,10 +101,7 @@ def _fault(
     decision: Decision | None,
 ) -> Answer:
     number = decision.id if decision else decision_id()
-    # Places only: the message of an exception may quote a credential.
-    frames = traceback.extract_tb(error.__traceback__)
-    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    facts = {"decision_id": number, "surface": surface, "error": type(error).__name__, "at": where}
+    facts = {"decision_id": number, "surface": surface, **facts_of(error)}
     log.error("request failed", extra={"facts": facts})
     verdict = Verdict(Outcome.FAULT, Reason.INTERNAL_ERROR)
     return _signed(context.render(verdict, profile, accept=None), number)

@@ -64,12 +64,14 @@ class AuthZen:
                 return single(await self._decide(asked, snapshot), caller)
         answers: list[dict[str, Any]] = []
         for index in range(len(batch.items)):
+            message = None
             try:
                 asked = self._understand(batch.item(index), caller, f"evaluations[{index}].")
             except RequestError as error:
-                decision, message = self._service.refuse(error, SURFACE), str(error)
+                message = str(error)
+                decision = self._service.refuse(error, SURFACE)
             else:
-                decision, message = await self._decide(asked, snapshot), None
+                decision = await self._decide(asked, snapshot)
             answers.append(told(decision, caller, message))
             if answers[-1]["decision"] is batch.ends_at:
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +16,7 @@ from pdp.model import Answer
 from pdp.runtime.journal_asking import Asking, asking, go_on_asking
 from pdp.runtime.patience import Begun, Work, begin
 from pdp.runtime.settings import ServerSettings
-from pdp.surfaces.connections import BoundedServer, Bounds, Connection, read_up
+from pdp.surfaces.connections import BoundedServer, Bounds, Connection
 from pdp.surfaces.context import failed
 from pdp.surfaces.replies import FAULT, RARE, reply, response, written
 from pdp.surfaces.requests import Request
@@ -69,7 +70,7 @@ class Protocol(Connection):
         data, goes_on = written(answer, keep_alive=True)
         self.transport.write(data)
         if goes_on:
-            self.keeps_alive()
+            self._keeps_alive()
         else:
             self.transport.close()
         return True
@@ -83,6 +84,18 @@ class Protocol(Connection):
         method, target = exchange.method, exchange.raw_path
         request = Request(method, target, exchange.headers, self, exchange.content)
         return await self._server.answer(request)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading: nothing to do where nobody paused it, as the end of every body does."""
+        if resume_parser or self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def _keeps_alive(self) -> None:
+        """A request was answered that aiohttp did not hear of: wait for the next one."""
+        self._keepalive = True
+        self._next_keepalive_close_time = end = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody waits any more for what has begun."""
@@ -124,8 +137,14 @@ class Server(BoundedServer):
         return Protocol(self, loop=self._loop, **self._kwargs)
 
 
+async def _read_up(request: web.BaseRequest) -> None:
+    """Wait until the client has read its answers, or is gone: else they would pile up."""
+    with contextlib.suppress(ConnectionError):
+        await request.protocol._drain_helper()  # noqa: SLF001 - aiohttp has no other
+
+
 async def _handle(exchange: web.BaseRequest) -> web.StreamResponse:
     protocol = cast(Protocol, exchange.protocol)
     if protocol.writing_paused:
-        await read_up(exchange)
+        await _read_up(exchange)
     return reply(exchange, await protocol.rest(exchange))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -112,18 +111,6 @@ class Connection(RequestHandler):
             self._unread.cancel()
             self._unread = None
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Go on reading: nothing to do where nobody paused it, as the end of every body does."""
-        if resume_parser or self._reading_paused:
-            super().resume_reading(resume_parser)
-
-    def keeps_alive(self) -> None:
-        """A request was answered that aiohttp did not hear of: wait for the next one."""
-        self._keepalive = True
-        self._next_keepalive_close_time = end = self._loop.time() + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
-
     def answered(self, message: Any, body: bytes, /) -> bool:  # noqa: ARG002 - whoever answers wants them
         """Whether a request that is all here was answered without aiohttp's help."""
         return False
@@ -148,12 +135,6 @@ class Connection(RequestHandler):
         if self.transport is not None:
             self._bounded.bounds.closed(reason)
             self.transport.abort()
-
-
-async def read_up(request: web.BaseRequest) -> None:
-    """Wait until the client has read its answers, or is gone: else they would pile up."""
-    with contextlib.suppress(ConnectionError):
-        await request.protocol._drain_helper()  # noqa: SLF001 - aiohttp has no other
 
 
 class BoundedServer(web.Server):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import pytest_asyncio
 import support
 
 # How long an example takes says more of the machine than of the code.
@@ -51,4 +52,11 @@ def policies(tmp_path: Path) -> Path:
 async def server(policies: Path) -> AsyncIterator[support.Running]:
     """A PDP over that directory."""
     async with support.pdp(policies) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[support.Running]:
+    """The same for all tests of a file, which leave nothing behind and run in one loop."""
+    async with support.pdp(support.copy_policies(tmp_path_factory.mktemp("shared"))) as running:
         yield running

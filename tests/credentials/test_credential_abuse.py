@@ -32,6 +32,7 @@ from support import Running
 
 Ask = Callable[[Running, Row], Awaitable[Shown]]
 PAGE = "/invoices/7"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def row(presented: Presented, ip: str = HOME, resource: str = PAGE) -> Row:

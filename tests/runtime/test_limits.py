@@ -335,6 +335,7 @@ def test_a_counter_is_small_whatever_its_limit(limit: int) -> None:
         assert len(storage._counters.get("key", ())) <= 2 * (SLICES + 2)
 
 
+@pytest.mark.no_cover  # the tracer would take most of the time
 def test_a_million_keys_leave_as_many_counters_as_are_allowed() -> None:
     storage = BoundedStorage(1_000, Clock())
     for key in map(str, range(1_000_000)):

@@ -68,6 +68,7 @@ class Pdp:
     def _made(self) -> int:
         """How many decisions were made so far."""
         answer = send(self._admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer.status == 200
         return sum(map(int, map(float, _MADE.findall(answer.body))))
 
     def stop(self) -> None:

@@ -31,6 +31,14 @@ VERDICTS = Path(__file__).parent / "verdicts" / "policies"
 KEY = Ed25519PrivateKey.generate()
 PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 ISSUER = "https://idp.test/"
+# What a gateway says of a request for a page that everybody may read.
+FORWARD = {
+    "X-Forwarded-Method": "GET",
+    "X-Forwarded-Uri": "/docs/a",
+    "X-Forwarded-Host": "app.test",
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Proto": "https",
+}
 
 
 def token(sub: str = "alice", *, key: Any = KEY, **claims: Any) -> str:

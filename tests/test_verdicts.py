@@ -115,6 +115,7 @@ TABLE = [
     Row("dropped role", "GET", "/invoices/7", 403, "not_granted", bearer("x", roles=["root"])),
 ]
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def forward_headers(row: Row) -> dict[str, str]:
@@ -146,22 +147,22 @@ def body_of(row: Row) -> dict[str, Any]:
 
 
 @rows
-async def test_the_engine_gives_the_verdict(server: Running, row: Row) -> None:
+async def test_the_engine_gives_the_verdict(shared: Running, row: Row) -> None:
     now = time.time()
     ip = "198.51.100.7" if row.ip.startswith("::ffff") else row.ip
     query = Query(
         Action(row.action), Entity(RESOURCE_TYPE, row.resource), {**row.context, "ip": ip}
     )
     credentials = Credentials(authorization=row.authorization)
-    identity = await server.service.authenticator.authenticate(credentials, now)
-    verdict = decide(query, identity, server.service.snapshot, now)
+    identity = await shared.service.authenticator.authenticate(credentials, now)
+    verdict = decide(query, identity, shared.service.snapshot, now)
     assert (verdict.status, verdict.reason) == (row.status, row.reason)
     assert row.rule is None or str(verdict.rule) == row.rule
 
 
 @rows
-async def test_the_json_api_gives_the_verdict(server: Running, row: Row) -> None:
-    response, body = await server.ask("POST", "/v1/decision", json=body_of(row))
+async def test_the_json_api_gives_the_verdict(shared: Running, row: Row) -> None:
+    response, body = await shared.ask("POST", "/v1/decision", json=body_of(row))
     answer = json.loads(body)
     assert response.status == 200
     assert (answer["status"], answer["reason"]) == (row.status, row.reason)
@@ -173,8 +174,8 @@ async def test_the_json_api_gives_the_verdict(server: Running, row: Row) -> None
 
 
 @rows
-async def test_the_forward_endpoint_gives_the_verdict(server: Running, row: Row) -> None:
-    response, body = await server.ask("GET", "/authz/forward", headers=forward_headers(row))
+async def test_the_forward_endpoint_gives_the_verdict(shared: Running, row: Row) -> None:
+    response, body = await shared.ask("GET", "/authz/forward", headers=forward_headers(row))
     assert response.status == row.status
     assert (response.headers.get("WWW-Authenticate") is not None) == (row.status == 401)
     assert row.challenge is None or response.headers["WWW-Authenticate"] == row.challenge
@@ -187,24 +188,24 @@ async def test_the_forward_endpoint_gives_the_verdict(server: Running, row: Row)
 
 
 @rows
-async def test_the_nginx_endpoint_gives_the_verdict(server: Running, row: Row) -> None:
-    response, body = await server.ask("GET", "/authz/nginx", headers=nginx_headers(row))
+async def test_the_nginx_endpoint_gives_the_verdict(shared: Running, row: Row) -> None:
+    response, body = await shared.ask("GET", "/authz/nginx", headers=nginx_headers(row))
     status = row.status if row.status in (200, 401) else 403
     assert (response.status, body) == (status, b"")
     assert response.headers.get("X-Authz-Status") == (str(row.status) if status == 403 else None)
     assert row.challenge is None or response.headers["WWW-Authenticate"] == row.challenge
 
 
-async def test_row_21_a_body_subject_must_be_the_tokens(server: Running) -> None:
+async def test_row_21_a_body_subject_must_be_the_tokens(shared: Running) -> None:
     body = {"action": "GET", "resource": "/invoices/7", "context": {"ip": ANYWHERE}}
     named = {**body, "token": token("alice"), "subject": "bob"}
-    _, found = await server.ask("POST", "/v1/decision", json=named)
+    _, found = await shared.ask("POST", "/v1/decision", json=named)
     assert json.loads(found)["reason"] == "subject_mismatch"
     assert json.loads(found)["status"] == 403
-    _, found = await server.ask("POST", "/v1/decision", json={**named, "subject": "alice"})
+    _, found = await shared.ask("POST", "/v1/decision", json={**named, "subject": "alice"})
     assert json.loads(found)["status"] == 200
     typed = {**named, "subject": {"type": "device", "id": "alice"}}
-    _, found = await server.ask("POST", "/v1/decision", json=typed)
+    _, found = await shared.ask("POST", "/v1/decision", json=typed)
     assert json.loads(found)["reason"] == "subject_mismatch"
 
 
@@ -214,7 +215,7 @@ async def test_row_21_a_body_subject_must_be_the_tokens(server: Running) -> None
     ids=["two fields", "joined by a gateway"],
 )
 async def test_row_2_two_credentials_are_a_bad_request(
-    server: Running, authorization: list[str]
+    shared: Running, authorization: list[str]
 ) -> None:
     row = Row("2", "GET", "/docs/a", 400, "request_invalid")
     for path, headers, status in (
@@ -222,7 +223,7 @@ async def test_row_2_two_credentials_are_a_bad_request(
         ("/authz/nginx", nginx_headers(row), 403),
     ):
         fields = [*headers.items(), *(("Authorization", value) for value in authorization)]
-        response, body = await server.ask("GET", path, headers=fields)
+        response, body = await shared.ask("GET", path, headers=fields)
         assert response.status == status
         if status == 400:
             assert json.loads(body)["error"] == "invalid_request"
@@ -246,33 +247,33 @@ ACCEPTS = ("", "application/json", "text/html", "application/problem+json", "*/*
 @pytest.mark.parametrize("accept", ACCEPTS)
 @pytest.mark.parametrize("path", ["/authz/forward", "/authz/nginx"])
 async def test_hidden_and_absent_are_the_same_bytes(
-    server: Running, path: str, accept: str
+    shared: Running, path: str, accept: str
 ) -> None:
     answers = []
     for resource in ("/admin", "/admin/users", "/admin/ghost", "/ghost", "/a/b/c"):
         row = Row("", "GET", resource, 404, "", bearer("alice"))
         headers = (forward_headers if path.endswith("forward") else nginx_headers)(row)
-        answers.append(await shown(server, path, {**headers, "Accept": accept}))
+        answers.append(await shown(shared, path, {**headers, "Accept": accept}))
     assert all(answer == answers[0] for answer in answers)
 
 
 @pytest.mark.parametrize("path", ["/authz/forward", "/authz/nginx"])
 @pytest.mark.parametrize("authorization", [None, "Bearer x"], ids=["none", "bad"])
 async def test_without_a_good_credential_every_resource_answers_alike(
-    server: Running, path: str, authorization: str | None
+    shared: Running, path: str, authorization: str | None
 ) -> None:
     answers = []
     for resource in ("/invoices/7", "/admin", "/admin/ghost", "/ghost", "/bar", "/budget"):
         row = Row("", "DELETE", resource, 401, "", authorization)
         headers = (forward_headers if path.endswith("forward") else nginx_headers)(row)
-        answers.append(await shown(server, path, headers))
+        answers.append(await shown(shared, path, headers))
     assert all(answer == answers[0] for answer in answers)
 
 
 @pytest.mark.parametrize("resource", ["/invoices/7", "/admin", "/docs/a"])
-async def test_every_bad_token_gets_the_same_answer(server: Running, resource: str) -> None:
+async def test_every_bad_token_gets_the_same_answer(shared: Running, resource: str) -> None:
     answers = [
-        await shown(server, "/authz/forward", forward_headers(Row("", "GET", resource, 401, "", t)))
+        await shown(shared, "/authz/forward", forward_headers(Row("", "GET", resource, 401, "", t)))
         for t, _ in BAD_TOKENS.values()
     ]
     assert all(answer == answers[0] for answer in answers)

@@ -47,6 +47,14 @@ def told(log: str, *args: object, **more: Any) -> Any:
     return found.json
 
 
+def write_asking(directory: Path, more: str) -> Path:
+    """A policy whose matcher asks for that in the place of the action."""
+    write_pair(directory, "p, alice, /a, GET\n")
+    model = directory / "model.conf"
+    model.write_text(model.read_text().replace("r.act == p.act", more))
+    return directory
+
+
 def test_a_logged_decision_is_explained_again(tmp_path: Path) -> None:
     (tmp_path / "pdp.log").write_text(line(decision_id="another") + line())
     found = pdp("explain", STARTER, "--decision", ID, "--log", tmp_path / "pdp.log")
@@ -136,10 +144,8 @@ def test_a_subject_that_was_never_established_is_taken_for_nobody() -> None:
 
 
 def test_time_and_facts_are_the_records_unless_given(tmp_path: Path) -> None:
-    directory = write_pair(tmp_path, "p, alice, /a, GET\n")
-    model = (directory / "model.conf").read_text()
-    more = 'r.context.time.year == 2026 && r.context.host == "h" && r.context.ip == "192.0.2.1"'
-    (directory / "model.conf").write_text(model.replace("r.act == p.act", more))
+    asks = 'r.context.time.year == 2026 && r.context.host == "h" && r.context.ip == "192.0.2.1"'
+    directory = write_asking(tmp_path, asks)
     record = line(action="GET", resource="/a", ip=None)
     given = ("--context", '{"host": "h", "ip": "192.0.2.1"}')
     assert told(record, *given, directory=directory)["status"] == 200
@@ -250,16 +256,13 @@ async def test_what_is_recorded_can_be_explained(policies: Path, tmp_path: Path)
         assert found["recorded"]["verdict_changed"] is False
 
 
-def write_attributes(directory: Path) -> Path:
-    directory = write_pair(directory, "p, alice, /a, GET\n")
-    model = (directory / "model.conf").read_text()
-    more = 'r.sub.level > 3 && r.obj.open && r.act.soft && r.context.host == "h" && r.act == p.act'
-    (directory / "model.conf").write_text(model.replace("r.act == p.act", more))
-    return directory
+ATTRIBUTES = (
+    'r.sub.level > 3 && r.obj.open && r.act.soft && r.context.host == "h" && r.act == p.act'
+)
 
 
 def test_what_the_policy_read_is_judged_again(tmp_path: Path) -> None:
-    directory = write_attributes(tmp_path)
+    directory = write_asking(tmp_path, ATTRIBUTES)
     attributes = {"subject": {"level": 4}, "resource": {"open": True}, "action": {"soft": True}}
     asked = {"action": "GET", "resource": "/a", "context": {"host": "h"}, "attributes": attributes}
     assert told(line(**asked), directory=directory)["status"] == 200

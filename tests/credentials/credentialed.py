@@ -206,6 +206,7 @@ def nginx_status(status: int) -> int:
 
 
 DECISIONS = "decisions.jsonl"
+NO_LIMITS = '\n[limits]\nfailed_passwords = "off"\nfailed_passwords_per_address = "off"\n'
 
 
 @contextlib.asynccontextmanager

@@ -18,14 +18,12 @@ from credentialed import (
     asking,
     basic,
     bearer,
-    by_engine,
     by_forward,
-    by_json,
     by_nginx,
-    nginx_status,
     serving,
     session,
 )
+from four_ways import check_native, check_verdict
 from support import Running
 
 STRONGER = asking(
@@ -108,16 +106,13 @@ TABLE = [
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
 @rows
 async def test_four_ways_give_the_verdict(accepting: Running, row: Row) -> None:
-    verdict, native = await by_engine(accepting, row), await by_json(accepting, row)
-    forward, nginx = await by_forward(accepting, row), await by_nginx(accepting, row)
-    assert (verdict.status, verdict.reason) == (row.status, row.reason)
-    assert (native["status"], native["reason"]) == (row.status, row.reason)
-    assert native["response"]["headers"].get("WWW-Authenticate") == row.challenge
-    assert (forward.status, nginx.status) == (row.status, nginx_status(row.status))
-    for shown in (forward, nginx):
-        assert shown.field("WWW-Authenticate") == row.challenge
+    await check_verdict(accepting, row)
+    await check_native(accepting, row)
 
 
 INSUFFICIENT = (

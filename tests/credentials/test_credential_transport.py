@@ -50,7 +50,7 @@ def runs(value: str) -> list[str]:
 @pytest.mark.parametrize("given", AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("resource", [PAGE, "/docs/a", "/admin", "/ghost"])
 async def test_two_credentials_are_a_bad_request_that_quotes_neither(
-    accepting: Running,
+    alone: Running,
     given: list[tuple[str, str]],
     resource: str,
     caplog: pytest.LogCaptureFixture,
@@ -63,7 +63,7 @@ async def test_two_credentials_are_a_bad_request_that_quotes_neither(
         ("/authz/nginx", nginx_headers(row), 403),
     )
     for number, (path, headers, status) in enumerate(asked, 1):
-        response, body = await accepting.ask("GET", path, headers=[*headers.items(), *given])
+        response, body = await alone.ask("GET", path, headers=[*headers.items(), *given])
         assert response.status == status
         assert "WWW-Authenticate" not in response.headers
         logged = str(await decided(tmp_path / DECISIONS, number)) + "".join(
@@ -90,11 +90,11 @@ async def test_two_credentials_are_a_bad_request_that_quotes_neither(
     ],
 )
 async def test_cookies_may_come_in_several_fields(
-    accepting: Running, cookies: list[str], status: int
+    alone: Running, cookies: list[str], status: int
 ) -> None:
     headers = forward_headers(Row("", PAGE, status, ""))
     given = [*headers.items(), *(("Cookie", cookie) for cookie in cookies)]
-    response, _ = await accepting.ask("GET", "/authz/forward", headers=given)
+    response, _ = await alone.ask("GET", "/authz/forward", headers=given)
     assert response.status == status
 
 
@@ -108,18 +108,18 @@ MISPLACED: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("extra", MISPLACED.values(), ids=MISPLACED)
-async def test_a_credential_elsewhere_is_none(accepting: Running, extra: dict[str, str]) -> None:
-    shown = await by_forward(accepting, Row("15", PAGE, 401, "", extra=extra))
+async def test_a_credential_elsewhere_is_none(alone: Running, extra: dict[str, str]) -> None:
+    shown = await by_forward(alone, Row("15", PAGE, 401, "", extra=extra))
     assert (shown.status, shown.field("WWW-Authenticate")) == (401, MISSING)
 
 
 async def test_a_token_in_the_query_is_none_and_is_not_logged(
-    accepting: Running, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    alone: Running, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
     target = f"{PAGE}?access_token={FIRST}"
-    forward = await by_forward(accepting, Row("15", target, 401, ""))
-    nginx = await by_nginx(accepting, Row("15", target, 401, ""))
+    forward = await by_forward(alone, Row("15", target, 401, ""))
+    nginx = await by_nginx(alone, Row("15", target, 401, ""))
     assert {forward.status, nginx.status} == {401}
     assert forward.field("WWW-Authenticate") == MISSING
     said = str(await decided(tmp_path / DECISIONS, 2)) + "".join(
@@ -162,26 +162,26 @@ async def test_a_cookie_in_the_clear_counts_as_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("presented", [session(), api_key("robot"), basic("bea"), bearer()])
 async def test_row_21_whom_the_body_names_must_be_the_credentials_subject(
-    accepting: Running, presented: Presented
+    alone: Running, presented: Presented
 ) -> None:
-    found = await by_json(accepting, Row("21", PAGE, 200, "", presented))
+    found = await by_json(alone, Row("21", PAGE, 200, "", presented))
     assert found["status"] == 200
     whose = found["subject"]["id"]
     fields = {name: value for name, value in vars(presented).items() if value is not None}
     asked = {"action": "GET", "resource": PAGE, "context": {"country": "DE"}, **fields}
     for subject, status in ((whose, 200), ("somebody", 403), ("member", 403), ("anonymous", 403)):
-        _, body = await accepting.ask("POST", "/v1/decision", json={**asked, "subject": subject})
+        _, body = await alone.ask("POST", "/v1/decision", json={**asked, "subject": subject})
         answer = json.loads(body)
         assert answer["status"] == status
         assert (answer["reason"] == "subject_mismatch") == (status == 403)
 
 
 @pytest.mark.parametrize("cookie", [session(exp=1), session("off"), session("member")])
-async def test_row_21_a_bad_cookie_speaks_for_nobody(accepting: Running, cookie: Presented) -> None:
+async def test_row_21_a_bad_cookie_speaks_for_nobody(alone: Running, cookie: Presented) -> None:
     asked = {"action": "GET", "context": {"country": "DE"}, "cookie": cookie.cookie}
     for resource, reason in ((PAGE, "session_invalid"), ("/docs/a", "public")):
         body = {**asked, "resource": resource, "subject": "alice"}
-        _, found = await accepting.ask("POST", "/v1/decision", json=body)
+        _, found = await alone.ask("POST", "/v1/decision", json=body)
         answer = json.loads(found)
         assert answer["reason"] == reason
         assert answer["subject"] is None or answer["subject"]["id"] == "anonymous"

@@ -26,13 +26,11 @@ from credentialed import (
     api_key_scheme,
     basic,
     bearer,
-    by_engine,
     by_forward,
-    by_json,
     by_nginx,
-    nginx_status,
     session,
 )
+from four_ways import check_native, check_verdict
 from support import Running
 
 RESOURCES = (PAGE, "/admin", "/ghost", "/orders", "/transfers", "/news")
@@ -113,23 +111,13 @@ TABLE = [
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
 @rows
 async def test_four_ways_give_the_verdict(accepting: Running, row: Row) -> None:
-    verdict, native = await by_engine(accepting, row), await by_json(accepting, row)
-    assert (verdict.status, verdict.reason) == (row.status, row.reason)
-    assert (native["status"], native["reason"]) == (row.status, row.reason)
-    assert native["response"]["status"] == row.status
-    assert native["response"]["headers"].get("WWW-Authenticate") == row.challenge
-    if row.subject is not None:
-        assert (verdict.identity and verdict.identity.id) == row.subject
-        assert native["subject"]["id"] == row.subject
-    forward, nginx = await by_forward(accepting, row), await by_nginx(accepting, row)
-    assert (forward.status, nginx.status) == (row.status, nginx_status(row.status))
-    assert nginx.field("X-Authz-Status") == (str(row.status) if nginx.status == 403 else None)
-    assert (forward.body == b"", nginx.body) == (row.status == 200, b"")
-    for shown in (forward, nginx):
-        assert shown.field("WWW-Authenticate") == row.challenge
-        assert shown.field("X-Auth-Subject") == ("" if row.subject == "anonymous" else row.subject)
+    await check_verdict(accepting, row)
+    await check_native(accepting, row)
 
 
 SAME = {

@@ -14,13 +14,10 @@ from credentialed import (
     api_key_scheme,
     basic,
     bearer,
-    by_engine,
-    by_forward,
     by_json,
-    by_nginx,
-    nginx_status,
     session,
 )
+from four_ways import check_verdict
 from support import Running
 
 BOTH = [
@@ -70,17 +67,12 @@ BOTH = [
 both = pytest.mark.parametrize("row", BOTH, ids=str)
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
 @both
 async def test_three_ways_give_the_verdict(accepting: Running, row: Row) -> None:
-    verdict = await by_engine(accepting, row)
-    assert (verdict.status, verdict.reason) == (row.status, row.reason)
-    assert row.subject is None or (verdict.identity and verdict.identity.id) == row.subject
-    forward, nginx = await by_forward(accepting, row), await by_nginx(accepting, row)
-    assert (forward.status, nginx.status) == (row.status, nginx_status(row.status))
-    assert nginx.field("X-Authz-Status") == (str(row.status) if nginx.status == 403 else None)
-    for shown in (forward, nginx):
-        assert shown.field("WWW-Authenticate") == row.challenge
-        assert shown.field("X-Auth-Subject") == row.subject
+    await check_verdict(accepting, row)
 
 
 # JSON callers choose what they send: two are one too many.

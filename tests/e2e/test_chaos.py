@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SWAPS = 500  # the long form makes 2,000 of each method
+SWAPS = 200  # the long form makes 2,000 of each method
 CHAOS = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 
 

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import support
@@ -23,14 +24,29 @@ POST = (
 )
 
 
-def test_slow_connections_are_closed_and_cost_little() -> None:
-    command = [sys.executable, str(HOSTILE), "--short"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
-    told = done.stdout
+@pytest.fixture(scope="module")
+def short_forms() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Over TLS and not, side by side: both mostly wait."""
+    running = {
+        name: subprocess.Popen(  # noqa: S603
+            [sys.executable, str(HOSTILE), "--short", *flags], stdout=PIPE, stderr=PIPE, text=True
+        )
+        for name, flags in {"http": [], "https": ["--tls"]}.items()
+    }
+    yield running
+    for process in running.values():
+        process.kill()
+        process.communicate()
+
+
+def test_slow_connections_are_closed_and_cost_little(
+    short_forms: dict[str, subprocess.Popen[str]],
+) -> None:
+    told, errors = short_forms["http"].communicate(timeout=120)
     for name in ("slow heads", "slow bodies", "silent"):
         line = rf"^{name}: 100 opened, 100 closed, the last after (.*) s$"
         found = re.search(line, told, re.MULTILINE)
-        assert found, told + done.stderr
+        assert found, told + errors
         assert float(found[1]) <= 15
     assert "kept: 100 opened, 0 closed" in told
     memory = re.search(r"at most ([\d.]+) MB more", told)
@@ -41,16 +57,17 @@ def test_slow_connections_are_closed_and_cost_little() -> None:
     assert float(waited[1]) <= 200  # a machine that runs other tests beside this; alone it is 10
 
 
-def test_handshakes_that_do_not_go_on_are_closed_and_cost_little() -> None:
-    command = [sys.executable, str(HOSTILE), "--short", "--tls"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+def test_handshakes_that_do_not_go_on_are_closed_and_cost_little(
+    short_forms: dict[str, subprocess.Popen[str]],
+) -> None:
+    told, errors = short_forms["https"].communicate(timeout=120)
     for name in ("handshakes", "silent"):
         line = rf"^{name}: 100 opened, 100 closed, the last after (.*) s$"
-        found = re.search(line, done.stdout, re.MULTILINE)
-        assert found, done.stdout + done.stderr
+        found = re.search(line, told, re.MULTILINE)
+        assert found, told + errors
         assert float(found[1]) <= 15
-    memory = re.search(r"at most ([\d.]+) MB more", done.stdout)
-    assert memory, done.stdout
+    memory = re.search(r"at most ([\d.]+) MB more", told)
+    assert memory, told
     assert float(memory[1]) <= 50
 
 

@@ -22,20 +22,13 @@ import aiohttp
 import pytest
 import support
 from cryptography import x509
-from support import Running
+from support import FORWARD, Running
 from tls_made import Authority, Pair, spiffe
 
 from pdp.cli.serve import check_exposure
 from pdp.errors import ConfigurationError
 from pdp.runtime.load import load
 
-FORWARD = {
-    "X-Forwarded-Method": "GET",
-    "X-Forwarded-Uri": "/docs/a",
-    "X-Forwarded-Host": "app.test",
-    "X-Forwarded-For": "203.0.113.9",
-    "X-Forwarded-Proto": "https",
-}
 QUESTION = {"subject": "alice", "action": "GET", "resource": "/docs/a", "context": {"ip": "::1"}}
 
 

@@ -136,7 +136,7 @@ def test_a_planted_difference_is_found_at_a_real_server() -> None:
         "--samples",
         "600",
         "--plant",
-        "hidden:5000",
+        "hidden:2000",
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
     assert done.returncode == 1, done.stdout + done.stderr

@@ -19,14 +19,13 @@ from typing import BinaryIO
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "credentials"))
 
-from credentialed import DECISIONS, serving
+from credentialed import DECISIONS, NO_LIMITS, serving
 from support import Running
 
 from pdp.runtime.logs import configure_logging
 
 RUN = 8  # characters of a credential that nobody may be shown
 _TELLING = 4  # different ones among them: `00000000` is nobody's
-_NO_LIMITS = '\n[limits]\nfailed_passwords = "off"\nfailed_passwords_per_address = "off"\n'
 
 
 _DECISION = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -146,7 +145,7 @@ def attacked(directory: Path) -> Iterator[Attacked]:
 
     async def serve() -> None:
         try:
-            async with serving(directory, more=_NO_LIMITS) as live:
+            async with serving(directory, more=NO_LIMITS) as live:
                 found.append(live)
                 running.set()
                 await stop.wait()

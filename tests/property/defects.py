@@ -38,12 +38,14 @@ class Defect:
 
 def plant(folder: Path, defect: Defect | None) -> Path:
     """A copy of the package with the defect, to be put first on Python's path."""
-    shutil.copytree(SOURCE, folder / "pdp", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCE, folder / "pdp")  # with what is compiled of all other modules
     if defect:
         file = folder / "pdp" / "policy" / defect.file
         text = file.read_text(encoding="utf-8")
         assert text.count(defect.old) == 1, f"{defect.file} has {text.count(defect.old)} times"
         file.write_text(text.replace(defect.old, defect.new), encoding="utf-8")
+        for compiled in file.parent.glob(f"__pycache__/{file.stem}.*"):
+            compiled.unlink()
     return folder
 
 

@@ -7,7 +7,7 @@ import functools
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,11 +15,10 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+from loopback import Clock, Handler, listening
 
 from pdp.runtime.fetch import JwksSource
 from pdp.runtime.http_client import FetchBounds
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ISSUER = "https://idp.example.com/"
 BOUNDS = FetchBounds(timeout=0.3, size=10_000, retry_first=0.02, refetch_wait=0.2)
@@ -92,27 +91,9 @@ class Idp:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Idp]:
     made = Idp()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", made.handle)
-    app.router.add_post("/{path:.*}", made.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    made.base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    made.url = f"{made.base}/jwks.json"
-    try:
+    async with listening(made.handle) as url:
+        made.base, made.url = url, f"{url}/jwks.json"
         yield made
-    finally:
-        await runner.cleanup()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def source_of(
@@ -145,28 +126,6 @@ async def until(condition: Callable[[], bool]) -> None:
 def kids(source: JwksSource) -> list[str | None]:
     ring = source.current()
     return [] if ring is None else [key.kid for key in ring.keys]
-
-
-async def hang(_: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(60)
-    return web.Response()
-
-
-async def drip(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse()
-    await response.prepare(request)
-    while True:
-        await response.write(b" ")
-        await asyncio.sleep(0.02)
-
-
-async def cut(request: web.Request) -> web.StreamResponse:
-    """The head of an answer, and the end of the connection."""
-    response = web.StreamResponse(headers={"Content-Length": "999"})
-    await response.prepare(request)
-    assert request.transport is not None
-    request.transport.close()
-    return response
 
 
 async def half_closed(request: web.Request) -> web.StreamResponse:

@@ -10,11 +10,7 @@ from typing import Any
 import pytest
 import support
 from idp import (
-    Clock,
-    Handler,
     Idp,
-    drip,
-    hang,
     jwks,
     kids,
     redirect_to,
@@ -23,6 +19,7 @@ from idp import (
     token,
     until,
 )
+from loopback import Clock, Handler, drip, hang
 
 from pdp.runtime.discovery import AGAIN_AFTER, _jwks_uri, well_known
 from pdp.runtime.http_client import Failed

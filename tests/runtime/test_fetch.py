@@ -11,9 +11,7 @@ import pytest
 from aiohttp import web
 from idp import (
     ISSUER,
-    Clock,
     Idp,
-    hang,
     jwks,
     kids,
     private,
@@ -23,6 +21,7 @@ from idp import (
     token,
     until,
 )
+from loopback import Clock, hang
 from prometheus_client import CollectorRegistry
 
 from pdp.errors import KeysUnavailable

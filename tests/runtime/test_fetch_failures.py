@@ -6,14 +6,9 @@ import pytest
 from aiohttp import web
 from idp import (
     BOUNDS,
-    Clock,
     Flood,
-    Handler,
     Idp,
-    cut,
-    drip,
     half_closed,
-    hang,
     jwks,
     kids,
     redirect_to,
@@ -21,6 +16,7 @@ from idp import (
     serving,
     until,
 )
+from loopback import Clock, Handler, cut, drip, hang
 
 from pdp.runtime.fetch import JwksSource
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from limits import parse
 from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+from loopback import Clock
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pdp.config import decode
@@ -29,17 +30,9 @@ HERE, THERE = "192.0.2.1", "192.0.2.2"
 ALICE = Identity("alice", method=Method.BEARER)
 
 
-class Clock:
-    def __init__(self, now: float = 1_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 def three(clock: Clock, registry: CollectorRegistry | None = None, **settings: Any) -> Limits:
@@ -342,6 +335,7 @@ def test_a_counter_is_small_whatever_its_limit(limit: int) -> None:
         assert len(storage._counters.get("key", ())) <= 2 * (SLICES + 2)
 
 
+@pytest.mark.no_cover  # the tracer would take most of the time
 def test_a_million_keys_leave_as_many_counters_as_are_allowed() -> None:
     storage = BoundedStorage(1_000, Clock())
     for key in map(str, range(1_000_000)):

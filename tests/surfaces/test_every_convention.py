@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from grpc_client import channel, check, check_request, fields
 from support import Running, copy_policies, free_port, pdp, token
 from test_verdicts import TABLE, Row
@@ -43,8 +44,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_policies(tmp_path_factory.mktemp("conventions"))
 
 
-@pytest.fixture
-async def both(directory: Path) -> AsyncIterator[Running]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(directory: Path) -> AsyncIterator[Running]:
     """A PDP that answers HTTP and gRPC."""
     async with pdp(directory, grpc_listen=f"127.0.0.1:{free_port()}") as running:
         yield running
@@ -90,17 +91,18 @@ def line(convention: Convention, row: Row) -> tuple[str, str]:
 
 conventions = pytest.mark.parametrize("convention", CONVENTIONS, ids=lambda c: c.name)
 rows = pytest.mark.parametrize("row", TABLE, ids=str)
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @conventions
 @rows
 async def test_every_http_convention_gives_the_verdict(
-    both: Running, convention: Convention, row: Row
+    shared: Running, convention: Convention, row: Row
 ) -> None:
     method, path = line(convention, row)
     foreign = {k: v for k, v in FOREIGN.items() if k not in question(convention, row)}
     headers = {**foreign, **question(convention, row)}
-    response, body = await both.ask(method, path, headers=headers)
+    response, body = await shared.ask(method, path, headers=headers)
     nginx = convention.profile is Profile.NGINX
     shown = row.status if not nginx or row.status in (200, 401) else 403
     assert response.status == shown
@@ -115,7 +117,7 @@ async def test_every_http_convention_gives_the_verdict(
 
 
 @rows
-async def test_envoys_grpc_api_gives_the_verdict(both: Running, row: Row) -> None:
+async def test_envoys_grpc_api_gives_the_verdict(shared: Running, row: Row) -> None:
     own = dict(row.context)
     known = {"authorization": row.authorization} if row.authorization else {}
     read = {"X-Forwarded-Proto": "https"}
@@ -123,7 +125,7 @@ async def test_envoys_grpc_api_gives_the_verdict(both: Running, row: Row) -> Non
     request = check_request(
         row.resource + "?q=1", row.action, peer=row.ip, headers={**foreign, **own, **known}
     )
-    async with channel(grpc_of(both)) as opened:
+    async with channel(grpc_of(shared)) as opened:
         answered = await check(opened, request)
     if row.status == 200:
         assert answered.status.code == 0
@@ -148,7 +150,7 @@ PUBLIC = Row("", "GET", "/docs/a", 200, "public")
 @conventions
 @pytest.mark.parametrize("row", [ALICE, PUBLIC], ids=["alice", "nobody"])
 async def test_an_allow_overwrites_what_the_client_calls_itself(
-    both: Running, convention: Convention, row: Row
+    shared: Running, convention: Convention, row: Row
 ) -> None:
     method, path = line(convention, row)
     spoofed = [
@@ -158,7 +160,7 @@ async def test_an_allow_overwrites_what_the_client_calls_itself(
         ("X-Auth-Roles", "administrator"),
         ("X_Auth_Roles", "administrator"),
     ]
-    response, _ = await both.ask(method, path, headers=spoofed)
+    response, _ = await shared.ask(method, path, headers=spoofed)
     subject = "alice" if row is ALICE else ""
     assert response.headers.getall("X-Auth-Subject") == [subject]
     assert response.headers.getall("X-Auth-Roles") == ["authenticated,member" if subject else ""]
@@ -169,14 +171,14 @@ async def test_an_allow_overwrites_what_the_client_calls_itself(
 
 @conventions
 async def test_a_missing_header_is_a_bad_request_that_names_it(
-    both: Running, convention: Convention
+    shared: Running, convention: Convention
 ) -> None:
     method, path = line(convention, ALICE)
     whole = question(convention, ALICE)
     for name in whole.keys() - {"Authorization", "Host"}:
         headers = {**FOREIGN, **whole}
         del headers[name]
-        response, body = await both.ask(method, path, headers=headers)
+        response, body = await shared.ask(method, path, headers=headers)
         if convention.profile is Profile.NGINX:
             assert (response.status, response.headers["X-Authz-Status"]) == (403, "400")
         else:
@@ -185,13 +187,14 @@ async def test_a_missing_header_is_a_bad_request_that_names_it(
 
 
 @conventions
-async def test_a_fault_is_a_503(both: Running, convention: Convention) -> None:
+async def test_a_fault_is_a_503(directory: Path, convention: Convention) -> None:
     async def fail(*_: object) -> None:
         raise KeysUnavailable
 
-    both.service.authenticator.authenticate = fail  # type: ignore[method-assign,assignment]
     method, path = line(convention, ALICE)
-    response, body = await both.ask(method, path, headers=question(convention, ALICE))
+    async with pdp(directory) as server:
+        server.service.authenticator.authenticate = fail  # type: ignore[method-assign,assignment]
+        response, body = await server.ask(method, path, headers=question(convention, ALICE))
     assert response.status == 503
     assert "X-Authz-Status" not in response.headers
     assert (body == b"") == (convention.profile is Profile.NGINX)
@@ -200,17 +203,17 @@ async def test_a_fault_is_a_503(both: Running, convention: Convention) -> None:
 @conventions
 @pytest.mark.parametrize("asks", ["understood", "not understood"])
 async def test_a_bug_outside_the_judgement_is_a_503_in_its_form(
-    both: Running, convention: Convention, asks: str, caplog: pytest.LogCaptureFixture
+    directory: Path, convention: Convention, asks: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     judged = asks == "understood"
-    service = both.service
-    # Either the record of a refusal fails, or what is made of a verdict.
-    object.__setattr__(both.context, "login", None if not judged else Failing())
-    service.refuse = fail  # type: ignore[method-assign,assignment]
     nobody = Row("", "GET", "/invoices/7" if judged else "/a;b", 401, "")
     method, path = line(convention, nobody)
     headers = {**question(convention, nobody), "Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
-    response, body = await both.ask(method, path, headers=headers)
+    async with pdp(directory) as server:
+        # Either the record of a refusal fails, or what is made of a verdict.
+        object.__setattr__(server.context, "login", None if not judged else Failing())
+        server.service.refuse = fail  # type: ignore[method-assign,assignment]
+        response, body = await server.ask(method, path, headers=headers)
     assert response.status == 503
     assert len(response.headers["X-Decision-Id"]) == 36
     assert response.headers["Cache-Control"] == "no-store"
@@ -235,14 +238,14 @@ class Failing:
 
 @conventions
 async def test_two_hosts_credentials_or_targets_are_a_bad_request(
-    both: Running, convention: Convention
+    shared: Running, convention: Convention
 ) -> None:
     method, path = line(convention, ALICE)
     whole = question(convention, ALICE)
     refused = 403 if convention.profile is Profile.NGINX else 400
     for name in whole.keys() - {"X-Forwarded-For", "Host"}:
         twice = [*whole.items(), (name, whole[name])]
-        response, _ = await both.ask(method, path, headers=twice)
+        response, _ = await shared.ask(method, path, headers=twice)
         assert response.status == refused, name
 
 
@@ -284,20 +287,20 @@ async def test_the_largest_allow_fits_into_the_least_of_buffers(
 @conventions
 @pytest.mark.parametrize("target", TARGETS)
 async def test_every_convention_refuses_what_two_servers_could_read_differently(
-    both: Running, convention: Convention, target: str
+    shared: Running, convention: Convention, target: str
 ) -> None:
     row = Row("", "GET", target, 400, "", "Bearer " + token("alice"))
     headers = {"Host": "pdp", **question(convention, row, query="")}
     path = convention.path + target if convention.is_prefix else convention.path
-    answered = (await raw(both, "GET", path, headers)).decode()
+    answered = (await raw(shared, "GET", path, headers)).decode()
     nginx = convention.profile is Profile.NGINX
     assert answered.startswith("HTTP/1.1 403 " if nginx else "HTTP/1.1 400 ")
     assert ("X-Authz-Status: 400" in answered) == nginx
 
 
 @pytest.mark.parametrize("target", TARGETS)
-async def test_so_does_the_grpc_api(both: Running, target: str) -> None:
-    async with channel(grpc_of(both)) as opened:
+async def test_so_does_the_grpc_api(shared: Running, target: str) -> None:
+    async with channel(grpc_of(shared)) as opened:
         answered = await check(opened, check_request(target))
     assert answered.denied_response.status.code == 400
     assert "http.path: " in json.loads(answered.denied_response.body)["message"]
@@ -318,18 +321,18 @@ async def test_so_does_the_grpc_api(both: Running, target: str) -> None:
     ],
 )
 async def test_envoys_prefix_is_taken_off_once_and_literally(
-    both: Running, path: str, status: int
+    shared: Running, path: str, status: int
 ) -> None:
     headers = {**FOREIGN, "Host": "app.test", "X-Forwarded-For": "203.0.113.9"}
-    answered = await raw(both, "GET", path, headers)
+    answered = await raw(shared, "GET", path, headers)
     assert answered.startswith(f"HTTP/1.1 {status} ".encode())
 
 
-async def test_envoys_method_is_the_clients(both: Running) -> None:
+async def test_envoys_method_is_the_clients(shared: Running) -> None:
     headers = {"Host": "app.test", "X-Forwarded-For": "203.0.113.9"}
     known = {**headers, "Authorization": "Bearer " + token("alice")}
     for method, status in (("GET", 200), ("HEAD", 403), ("DELETE", 403), ("PROPFIND", 403)):
-        response, _ = await both.ask(method, "/authz/envoy/invoices/7", headers=known)
+        response, _ = await shared.ask(method, "/authz/envoy/invoices/7", headers=known)
         assert response.status == status, method
 
 
@@ -342,9 +345,9 @@ async def test_envoys_method_is_the_clients(both: Running) -> None:
         "https://app.test\\/docs/a", "https://app.test//docs/a", "https://app.test:0/docs/a",
     ],
 )  # fmt: skip
-async def test_an_ingress_url_must_be_whole_and_plain(both: Running, url: str) -> None:
+async def test_an_ingress_url_must_be_whole_and_plain(shared: Running, url: str) -> None:
     headers = {"X-Original-Method": "GET", "X-Original-URL": url, "X-Forwarded-For": "203.0.113.9"}
-    response, _ = await both.ask("GET", "/authz/ingress", headers=headers)
+    response, _ = await shared.ask("GET", "/authz/ingress", headers=headers)
     assert (response.status, response.headers["X-Authz-Status"]) == (403, "400")
 
 

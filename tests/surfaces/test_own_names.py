@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import support
-from support import Running
+from support import FORWARD, Running
 
 QUESTION = {"action": "GET", "resource": "/docs/a", "context": {"ip": "::1"}}
 EVALUATION = {
@@ -30,13 +30,6 @@ FOREIGN = [
     *("127.1", "2130706433", "0x7f.0.0.1", "10.0.0.1", "[::]", "0.0.0.0", "[::ffff:10.0.0.1]"),
     *("", "a,b", "localhost, evil.test", "localhost@evil.test", "localhost:0", "localhost:99999"),
 ]
-FORWARD = {
-    "X-Forwarded-Method": "GET",
-    "X-Forwarded-Uri": "/docs/a",
-    "X-Forwarded-Host": "app.test",
-    "X-Forwarded-For": "203.0.113.9",
-    "X-Forwarded-Proto": "https",
-}
 
 
 async def status(server: Running, path: str, **headers: str) -> int:

@@ -24,6 +24,15 @@ from support import free_port
 PDP, GRPC, APP, GATEWAY = 7373, 7375, 8080, 8000
 _MADE = re.compile(rb"^pdp_decisions_total\{.*\} ([\d.e+]+)$", re.MULTILINE)
 _PORT = re.compile(rf"(?<![\d.])({PDP}|{GRPC}|{APP}|{GATEWAY})(?!\d)")
+# Where a question comes from is what tells it from all others, whatever the gateway.
+_SOURCES = (f"127.{b}.{c}.{d}" for b, c, d in product(*[range(1, 255)] * 3))
+_GIVEN = {CLIENT}
+
+
+def new_client() -> str:
+    """An address that nobody has asked from before."""
+    _GIVEN.add(source := next(_SOURCES))
+    return source
 
 
 class Pdp:
@@ -31,7 +40,7 @@ class Pdp:
 
     def __init__(self, policies: Path, log: Path, **settings: str) -> None:
         self.port, self.grpc, self._admin = free_port(), free_port(), free_port()
-        self._log = log.with_name("decisions.jsonl")
+        self._log = log.with_suffix(".jsonl")
         admin = f"127.0.0.1:{self._admin}"
         command = [sys.executable, "-m", "pdp", "serve", str(policies), "--admin-listen", admin]
         command += ["--decision-log", str(self._log)]
@@ -52,13 +61,14 @@ class Pdp:
             data += self._decisions.read()
             whole = data.endswith(b"\n") or not data
             if whole and data.count(b"\n") >= self._taken - before:
-                break
+                return [json.loads(line) for line in data.splitlines()]
             time.sleep(0.005)
-        return [json.loads(line) for line in data.splitlines()]
+        raise AssertionError(f"of {self._taken - before} decisions there are {data!r}")
 
     def _made(self) -> int:
         """How many decisions were made so far."""
         answer = send(self._admin, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer.status == 200
         return sum(map(int, map(float, _MADE.findall(answer.body))))
 
     def stop(self) -> None:
@@ -85,7 +95,6 @@ class Live:
     def __init__(self, gateway: Gateway, binary: str, relays: Mapping[int, Relay], app: Upstream,
                  pdp: Pdp, place: Path) -> None:  # fmt: skip
         self.gateway, self.name, self.app, self.pdp = gateway, gateway.name, app, pdp
-        self._sources = (f"127.{b}.{c}.{d}" for b, c, d in product(*[range(1, 255)] * 3))
         self.relays, self.port = relays, free_port()
         self.relay = relays[GRPC if gateway.asks == "envoy_grpc" else PDP]
         ports = {APP: app.port, GATEWAY: self.port, **{p: r.port for p, r in relays.items()}}
@@ -137,16 +146,15 @@ class Live:
         """The answer, what the PDP decided, and what reached the application, for one request.
 
         Each request comes from an address of its own, unless it has to be a certain one, so that a
-        decision on an earlier one is not taken for its own.
+        decision on an earlier one is not taken for its own. One on an address that nobody asked
+        from is told: the gateway has believed somebody.
         """
-        source = source or next(self._sources)
-        self.pdp.take()
+        source = source or new_client()
         self.app.take()
         response = self.ask(method, target, fields, source=source, **options)
         seen = [s for s in self.app.take() if s["target"] != self.gateway.page]
-        # A question that could not be understood is logged without an address.
-        decisions = [d for d in self.pdp.take() if d.get("ip", source) == source]
-        return response, decisions, seen
+        others = _GIVEN - {source}  # a question that is not understood is logged without one
+        return response, [d for d in self.pdp.take() if d.get("ip") not in others], seen
 
     @contextmanager
     def asking(self, port: int) -> Iterator[None]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
+from loopback import Clock, Handler, listening
 
 from pdp.identity.introspection import IntrospectionUnavailable
 from pdp.runtime.introspection import Client, Introspector
@@ -22,7 +23,6 @@ AT_ONCE, TIMEOUT, SOON = 0.9, 1.6, 6.0  # seconds; a request that hangs takes TI
 NOW = 1_900_000_000.0
 ISSUER = "https://idp.example.com/"
 SECRET = "s:e%c r+t/\u00e9"
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def saying(
@@ -82,39 +82,23 @@ class Endpoint:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Endpoint]:
     endpoint = Endpoint()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", endpoint.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/introspect"
-    yield endpoint
-    await runner.cleanup()
-
-
-class Ticks:
-    """A monotonic clock that goes on only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+    async with listening(endpoint.handle) as url:
+        endpoint.url = f"{url}/introspect"
+        yield endpoint
 
 
 @asynccontextmanager
 async def asking(
     endpoint: Endpoint,
     cache: float = 30.0,
-    clock: Ticks | None = None,
+    clock: Clock | None = None,
     **bounds: float,
 ) -> AsyncIterator[Introspector]:
     introspector = Introspector(
         Client(ISSUER, endpoint.url, "p d:p", SECRET),
         cache,
         bounds=IntrospectionBounds(**({"timeout": TIMEOUT, "size": 10_000} | bounds)),  # type: ignore[arg-type]
-        clock=clock or Ticks(),
+        clock=clock or Clock(),
     )
     await introspector.start()
     try:
@@ -140,11 +124,6 @@ def secrets_in(records: Iterable[logging.LogRecord]) -> list[str]:
     return [secret for secret in secrets if secret in told]
 
 
-async def hang(_: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(60)
-    return web.Response()
-
-
 def slow(seconds: float, then: Handler = ACTIVE) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(seconds)
@@ -153,24 +132,8 @@ def slow(seconds: float, then: Handler = ACTIVE) -> Handler:
     return handle
 
 
-async def drip(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse()
-    await response.prepare(request)
-    while True:
-        await response.write(b" ")
-        await asyncio.sleep(0.02)
-
-
 async def redirect(_: web.Request) -> web.StreamResponse:
     raise web.HTTPTemporaryRedirect("/elsewhere")
-
-
-async def cut(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Length": "999"})
-    await response.prepare(request)
-    assert request.transport is not None
-    request.transport.close()
-    return response
 
 
 async def hang_up(request: web.Request) -> web.StreamResponse:

@@ -14,12 +14,11 @@ from introspection_server import (
     SECRET,
     TOKEN,
     Endpoint,
-    Handler,
-    Ticks,
     asking,
     saying,
     slow,
 )
+from loopback import Clock, Handler
 
 
 async def test_a_token_is_posted_as_a_form_by_a_client_that_says_who_it_is(
@@ -54,7 +53,7 @@ async def test_no_proxy_of_the_environment_sees_a_token(
 
 
 async def test_an_active_token_is_asked_about_once_in_the_cache_time(endpoint: Endpoint) -> None:
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock) as introspector:
         for later in (0.0, 15.0, 29.9):
             clock.now = 1000 + later
@@ -70,7 +69,7 @@ async def test_an_active_token_is_asked_about_once_in_the_cache_time(endpoint: E
 async def test_a_clock_that_is_set_or_stands_still_prolongs_nothing(
     endpoint: Endpoint, tick: float, now: float
 ) -> None:
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock) as introspector:
         await introspector.inspect(TOKEN, NOW)
         clock.now += tick
@@ -79,7 +78,7 @@ async def test_a_clock_that_is_set_or_stands_still_prolongs_nothing(
 
 
 async def test_the_cache_time_begins_when_the_question_was_asked(endpoint: Endpoint) -> None:
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock) as introspector:
         endpoint.answer = slow(0.1)
         asked = asyncio.create_task(introspector.inspect(TOKEN, NOW))
@@ -115,7 +114,7 @@ async def test_a_flood_of_an_inactive_token_is_one_request_in_a_while(
     endpoint: Endpoint, cache: float, least: float
 ) -> None:
     endpoint.answer = INACTIVE
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, cache, clock) as introspector:
         for _ in range(100):
             assert await introspector.inspect(TOKEN, NOW) is None

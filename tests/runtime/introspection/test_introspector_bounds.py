@@ -15,11 +15,11 @@ from introspection_server import (
     TOKEN,
     Endpoint,
     asking,
-    hang,
     refused,
     saying,
     slow,
 )
+from loopback import hang
 from prometheus_client import CollectorRegistry, generate_latest
 
 from pdp.runtime.introspection import Client, Introspector, register

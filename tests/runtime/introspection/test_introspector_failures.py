@@ -14,19 +14,15 @@ from introspection_server import (
     TIMEOUT,
     TOKEN,
     Endpoint,
-    Handler,
-    Ticks,
     asking,
     bomb,
-    cut,
-    drip,
-    hang,
     hang_up,
     redirect,
     refused,
     saying,
     slow,
 )
+from loopback import Clock, Handler, cut, drip, hang
 
 from pdp.identity.introspection import IntrospectionUnavailable
 
@@ -99,7 +95,7 @@ async def test_failures_are_logged_once_a_second(
     endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint.answer = saying(b"garbage")
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock) as introspector:
         for number in range(30):
             await refused(introspector, f"made-up-{number}")
@@ -124,7 +120,7 @@ async def test_a_kept_connection_that_was_closed_is_no_failure(endpoint: Endpoin
 
 async def test_a_dead_endpoint_is_left_alone_for_a_second_at_a_time(endpoint: Endpoint) -> None:
     endpoint.answer = hang
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock, timeout=0.8) as introspector:
         for number in range(3):
             await refused(introspector, f"t{number}")
@@ -144,7 +140,7 @@ async def test_a_dead_endpoint_is_left_alone_for_a_second_at_a_time(endpoint: En
 
 async def test_the_one_who_tries_again_holds_up_nobody_else(endpoint: Endpoint) -> None:
     endpoint.answer = saying(b"", 500)
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock, failures=1, requests=1) as introspector:
         await refused(introspector)
         clock.now += 1
@@ -158,7 +154,7 @@ async def test_the_one_who_tries_again_holds_up_nobody_else(endpoint: Endpoint) 
 
 async def test_the_pause_begins_when_the_failure_is_known(endpoint: Endpoint) -> None:
     endpoint.answer = slow(0.1, saying(b"", 500))
-    clock = Ticks()
+    clock = Clock()
     async with asking(endpoint, clock=clock, failures=1) as introspector:
         failing = asyncio.create_task(refused(introspector))
         await asyncio.sleep(0.05)
@@ -193,7 +189,7 @@ async def test_no_token_can_make_the_endpoint_look_dead(endpoint: Endpoint, name
     assert endpoint.times == 11
 
 
-class Real(Ticks):
+class Real(Clock):
     def __call__(self) -> float:
         return time.monotonic()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -46,19 +47,21 @@ _HEADERS: Final = {401: "WWW-Authenticate"}
 
 def public(context: Context) -> Handler:
     """A handler for the document of the listener that gateways and services ask."""
-    return _serve(document(PUBLIC, _PUBLIC, context))
+    return _serve(partial(document, PUBLIC, _PUBLIC, context))
 
 
 def admin(context: Context) -> Handler:
     """A handler for the document of the admin listener, as it is on loopback."""
-    return _serve(document(ADMIN, _ADMIN, context))
+    return _serve(partial(document, ADMIN, _ADMIN, context))
 
 
-def _serve(found: Schema) -> Handler:
-    answer = plain(200, msgspec.json.encode(found))
+def _serve(make: Callable[[], Schema]) -> Handler:
+    @cache  # made when somebody asks for it: that takes as long as all else at the start
+    def answer() -> Answer:
+        return plain(200, msgspec.json.encode(make()))
 
     async def handle(_: Request) -> Answer:
-        return answer
+        return answer()
 
     return handle
 

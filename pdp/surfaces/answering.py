@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
-from aiohttp import HttpVersion11, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http import RawRequestMessage
 
 from pdp.model import Answer
@@ -40,40 +40,69 @@ class Exchange(web.BaseRequest):
 class Protocol(Connection):
     """A connection whose requests are answered; no error page quotes what was asked.
 
-    Most requests come alone and whole, and their answers wait for nothing: these are sent before
-    aiohttp hears of the request. All others take its way, through a queue and two tasks.
+    Most requests come alone and whole, and their answers wait for nothing: these are sent without
+    aiohttp's hearing of the request. All others take its way, through a queue and two tasks.
     """
 
-    __slots__ = ("_begun", "_server")
+    __slots__ = ("_asked", "_begun", "_finished", "_server")
 
     def __init__(self, server: Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
+        self._asked: tuple[RawRequestMessage, StreamReader, bytes] | None = None
         self._begun: tuple[Begun[Answer], Asking] | None = None
+        self._finished = 0  # of the requests that aiohttp heard of
 
-    def answered(self, message: RawRequestMessage, body: bytes, /) -> bool:
-        """Whether a request that is all here was answered at once; else it may have begun."""
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is under way."""
+        return self._asked is None and super().is_waiting
+
+    def takes(self, message: RawRequestMessage, content: StreamReader, body: bytes, /) -> bool:
+        """Whether a request that is all here will be answered without aiohttp's hearing of it.
+
+        That is done once all that has come by now, by whatever connection, is read: the same work
+        again and again is quicker than all of it in turns.
+        """
         if (
-            not self.is_waiting
+            self._asked is not None
+            or self._finished != self._request_count
             or self.writing_paused
             or message.should_close
             or message.version != HttpVersion11
             or message.method in RARE
-            or self.transport is None
         ):
             return False
+        self._asked = message, content, body
+        self._loop.call_soon(self._answer)
+        return True
+
+    def _answer(self) -> None:
+        asked, transport = self._asked, self.transport
+        if asked is None or transport is None or transport.is_closing():
+            return
+        message, content, body = asked
         request = Request(message.method, message.path, message.headers, self, body)
         answer = begin(self._server.answer(request))
+        self._asked = None
         if isinstance(answer, Begun):
             self._begun = answer, asking()
-            return False
+            self._hand_over(message, content)
+            return
         data, goes_on = written(answer, keep_alive=True)
-        self.transport.write(data)
+        transport.write(data)
         if goes_on:
             self._keeps_alive()
         else:
-            self.transport.close()
-        return True
+            transport.close()
+
+    def _hand_over(self, message: RawRequestMessage, content: StreamReader) -> None:
+        """Let aiohttp go on with it, before whatever has come meanwhile."""
+        self._messages.appendleft((message, content))
+        self._request_count += 1
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     async def rest(self, exchange: web.BaseRequest) -> Answer:
         """The answer to a request that aiohttp hands over, which may have begun before."""
@@ -85,6 +114,15 @@ class Protocol(Connection):
         request = Request(method, target, exchange.headers, self, exchange.content)
         return await self._server.answer(request)
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send what aiohttp has asked for; only then is there room for the next request."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._finished += 1
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Go on reading: nothing to do where nobody paused it, as the end of every body does."""
         if resume_parser or self._reading_paused:
@@ -92,14 +130,16 @@ class Protocol(Connection):
 
     def _keeps_alive(self) -> None:
         """A request was answered that aiohttp did not hear of: wait for the next one."""
+        if self._parser is not None:
+            self._parser.message_consumed()
         self._keepalive = True
         self._next_keepalive_close_time = end = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Nobody waits any more for what has begun."""
-        self._begun = None
+        """Nobody waits any more for what was asked, and may have begun."""
+        self._asked = self._begun = None
         super().connection_lost(exc)
 
     def handle_error(

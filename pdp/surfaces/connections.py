@@ -111,8 +111,8 @@ class Connection(RequestHandler):
             self._unread.cancel()
             self._unread = None
 
-    def answered(self, message: Any, body: bytes, /) -> bool:  # noqa: ARG002 - whoever answers wants them
-        """Whether a request that is all here was answered without aiohttp's help."""
+    def takes(self, _message: Any, _content: Any, _body: bytes, /) -> bool:
+        """Whether a request that is all here is answered without aiohttp's hearing of it."""
         return False
 
     @property

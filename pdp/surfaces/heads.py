@@ -67,8 +67,8 @@ class Watch(Protocol):
         """A head is whole."""
         ...
 
-    def answered(self, message: Any, body: bytes, /) -> bool:
-        """Whether a request that is all here, and alone, was answered: nobody else hears of it."""
+    def takes(self, message: Any, content: Any, body: bytes, /) -> bool:
+        """Whether a request that is all here, and alone, is seen to: nobody else hears of it."""
         ...
 
     def holds(self, cost: int, *, head: bool) -> None:
@@ -126,8 +126,7 @@ class Heads:
         if self._awaited:  # one whole request, and nothing else: as it mostly is
             self._awaited = False
             self._watch.arrived()
-        if self._watch.answered(message, data[begins:]):
-            self.message_consumed()
+        if self._watch.takes(message, body, data[begins:]):
             return _NOTHING
         return found
 

@@ -63,7 +63,7 @@ class Watched:
     def arrived(self) -> None:
         self.head = False
 
-    def answered(self, _message: object, _body: bytes, /) -> bool:
+    def takes(self, _message: object, _content: object, _body: bytes, /) -> bool:
         return False
 
     def holds(self, cost: int, *, head: bool) -> None:

@@ -16,8 +16,9 @@ from soak_made import make_directory, requests, server
 PARTS = {"half": 0.5, "a quarter": 0.25}  # of the rate at full speed
 SIZES = {10_000: ("half",), 100_000: ("half", "a quarter")}
 SHORT_SIZES = {500: ("half",)}
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 6.0
+BUSY_SECONDS = 24.0  # so that a build that rests for others ends within
 EDIT_SECONDS = 2.0
 IDLE = 0.05  # of a core: a build that had begun has ended
 SETTLE_SECONDS = 30.0
@@ -56,7 +57,7 @@ class Steady:
         busy = Load(self._place, self._asked, self._known)
         self._edits.swap()  # the first edit is there when the clock starts
         async with meanwhile(self._edits.go_on(EDIT_SECONDS * self._scale, busy.seen, 0)):
-            await busy.run(SECONDS * self._scale, rate)
+            await busy.run(BUSY_SECONDS * self._scale, rate)
         await settled(pid)
         after = (await reloads(self._place))["activated"]
         if wrong := quiet.seen.wrong + busy.seen.wrong:

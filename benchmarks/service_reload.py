@@ -16,9 +16,11 @@ from soak_made import make_directory, requests, server
 PARTS = {"half": 0.5, "a quarter": 0.25}  # of the rate at full speed
 SIZES = {10_000: ("half",), 100_000: ("half", "a quarter")}
 SHORT_SIZES = {500: ("half",)}
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 6.0
+BUSY_SECONDS = 30.0  # so that a build that rests for others ends within
 EDIT_SECONDS = 2.0
+LOOK_SECONDS = 1.0
 IDLE = 0.05  # of a core: a build that had begun has ended
 SETTLE_SECONDS = 30.0
 CALIBRATION_SECONDS = 4.0
@@ -52,17 +54,28 @@ class Steady:
     async def _round(self, pid: int, rate: float) -> Round:
         await settled(pid)
         quiet = await self._load(SECONDS, rate)
-        before = (await reloads(self._place))["activated"]
+        before = await self._activated()
         busy = Load(self._place, self._asked, self._known)
-        self._edits.swap()  # the first edit is there when the clock starts
-        async with meanwhile(self._edits.go_on(EDIT_SECONDS * self._scale, busy.seen, 0)):
-            await busy.run(SECONDS * self._scale, rate)
+        async with meanwhile(self._replace()):
+            await busy.run(BUSY_SECONDS * self._scale, rate)
         await settled(pid)
-        after = (await reloads(self._place))["activated"]
+        after = await self._activated()
         if wrong := quiet.seen.wrong + busy.seen.wrong:
             raise SystemExit(f"wrong answers: {dict(wrong)}")
         seen = (quiet.seen, busy.seen)
         return Round(rate, after - before, *((one.late(500), one.late(990)) for one in seen))
+
+    async def _replace(self) -> None:
+        """Edit the policy, and again once that is live, but not too often."""
+        while True:
+            before = await self._activated()
+            self._edits.swap()
+            await asyncio.sleep(EDIT_SECONDS * self._scale)
+            while await self._activated() == before:  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(LOOK_SECONDS * self._scale)
+
+    async def _activated(self) -> int:
+        return (await reloads(self._place))["activated"]
 
     async def _load(self, seconds: float, rate: float | None = None) -> Load:
         load = Load(self._place, self._asked, self._known)

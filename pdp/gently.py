@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from itertools import chain, islice
+from itertools import islice
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_BATCH = 256  # objects that are looked at together
-_LARGE = 4096  # parts of one object that are picked up together
+_BATCH = 128  # objects that are looked at together
+_LARGE = 256  # parts of one object
+_SOME = 1024  # parts of a large one that are picked up together
 _PLAIN = frozenset((str, int, float, bool, type(None)))  # not worth a step of its own
-_STEP = 64  # items: some tens of microseconds
+_STEP = 16  # items, some of which take tens of microseconds
 _ALONE = 3  # a batch, the loop over it, and the argument of `getrefcount`: nobody else
 
 
@@ -57,7 +59,7 @@ def take_apart(held: list[Any]) -> None:
 
     The last reference to a million objects frees all of them in one go, for as long as which no
     other thread can run. Here each object's parts are picked up before it goes. What somebody
-    else still holds stays as it is, whole: nothing is changed, only let go.
+    else still holds stays as it is, whole.
     """
     while held:
         step()
@@ -82,6 +84,23 @@ def _is_large(item: Any) -> bool:
 
 def _pick_up(held: list[Any], large: Iterable[Any]) -> None:
     for item in large:
-        parts = chain(item, item.values()) if isinstance(item, dict) else iter(item)
-        while some := list(islice(parts, _LARGE)):
-            held += some
+        parts = _PARTS.get(item.__class__, iter)(item)
+        while some := list(islice(parts, _SOME)):
+            step()
+            held += [part for part in some if part.__class__ not in _PLAIN]
+
+
+def _items(large: dict[Any, Any]) -> Iterator[Any]:
+    while large:
+        yield from large.popitem()
+
+
+def _members(large: list[Any] | set[Any]) -> Iterator[Any]:
+    while large:
+        yield large.pop()
+
+
+# What can be changed lets go of its parts meanwhile: it would take long to free all of it at once.
+_PARTS: Mapping[type, Callable[[Any], Iterator[Any]]] = MappingProxyType(
+    {dict: _items, list: _members, set: _members}
+)

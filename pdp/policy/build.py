@@ -40,7 +40,7 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
     templates, found = templates_of(text, settings_file)
     problems += found + check_matching(text, settings_file)
     # A bad row does not keep the matcher from being judged: all problems are told at once.
-    if any(_is_error(p) and p.file != text.policy.file for p in problems):
+    if any(_is_error(p) and p.file != text.policy.file for p in gently(problems)):
         return None, problems
     text = _without_bad_rows(text, problems)
     scope = scope_of(text, templates)
@@ -50,7 +50,7 @@ def build_layer(text: LayerText, settings_file: str) -> tuple[Layer | None, list
         return None, problems
     clause, context, found = _compile(text, scope, matcher)
     problems += found + check_calls(text, context.calls)
-    if any(_is_error(p) for p in problems):
+    if any(_is_error(p) for p in gently(problems)):
         return None, problems
     layer = _assemble(text, templates, clause, context)
     found = check_scans(layer, text.settings) + check_reason(layer, settings_file)
@@ -71,10 +71,10 @@ def _demands(text: LayerText) -> tuple[tuple[str, int], ...]:
 
 
 def _without_bad_rows(text: LayerText, problems: Iterable[Problem]) -> LayerText:
-    bad = {problem.line for problem in problems if problem.file == text.policy.file}
+    bad = {problem.line for problem in gently(problems) if problem.file == text.policy.file}
     if not bad:
         return text
-    rows = tuple(row for row in text.policy.rows if row.line not in bad)
+    rows = tuple(row for row in gently(text.policy.rows) if row.line not in bad)
     return replace(text, policy=PolicyText(text.policy.file, rows))
 
 

@@ -12,11 +12,14 @@ import msgspec
 
 from pdp import strict_json
 from pdp.errors import Problem
+from pdp.gently import gently, step, take_apart
 from pdp.policy.facts import Entities
 
 FILE = "entities.json"
+_SOME = 128  # items
 _SPACES = (" ", "\t", "\n", "\r")
 _DECODER = json.JSONDecoder()
+_ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class EntityText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,7 +33,7 @@ class EntityText(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read_entities(data: bytes, file: str = FILE) -> tuple[Entities, list[Problem]]:
     """The entities by (type, id); every malformed or repeated entry is a problem, with its line."""
     try:
-        entries = strict_json.loads(data)
+        entries = _loads(data)
     except ValueError as error:
         return {}, [Problem(file, _line_of_mistake(data), "bad-json", f"{error}")]
     if not isinstance(entries, list):
@@ -45,15 +48,30 @@ def read_entities(data: bytes, file: str = FILE) -> tuple[Entities, list[Problem
         ]
     found: dict[tuple[str, str], Any] = {}
     wrong = list(_read(entries, found))
+    take_apart(entries)
     if not wrong:
         return found, []
     lines = [line for line, _ in _items(data.decode())]  # only now: it is all read once more
     return found, [Problem(file, lines[index], code, said) for index, code, said in wrong]
 
 
+def _loads(data: bytes) -> Any:
+    """As `strict_json.loads`, but a large array in steps."""
+    found: list[Any] = []
+    try:
+        items = _ARRAY.decode(data)
+        for start in range(0, len(items), _SOME):
+            step()
+            some = b",".join(items[start : start + _SOME])
+            found += strict_json.loads(b"[%b]" % some)
+    except (ValueError, RecursionError):
+        return strict_json.loads(data)  # which knows what is wrong, or that nothing is
+    return found
+
+
 def _read(entries: list[Any], found: dict[tuple[str, str], Any]) -> Iterator[tuple[int, str, str]]:
     """Fill `found`; what is wrong, by the entry's index, with its code."""
-    for index, entry in enumerate(entries):
+    for index, entry in gently(enumerate(entries)):
         try:
             entity = msgspec.convert(entry, EntityText)
         except msgspec.ValidationError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pdp.gently import step
+
 _STRUCTURE = re.compile(r"[,\[\]()]")
 _SHARDS = 64
 
@@ -24,6 +26,12 @@ class Known:
     def one(self, value: str) -> str:
         """The object that stands for all values like this one."""
         return self.shards[hash(value) % _SHARDS].setdefault(value, value)
+
+    def forget(self) -> None:
+        """Let go of all values, not in one go."""
+        for shard in self.shards:
+            step()
+            shard.clear()
 
 
 class Values(dict[str, str]):

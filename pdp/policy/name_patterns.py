@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from pdp.gently import gently
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
 from pdp.policy.matcher.regex import Match
 
@@ -70,7 +71,7 @@ def patterns_among(function: str | None, names: Iterable[str]) -> Patterns:
     """Those of `names` that are patterns, compiled; without a function there are none."""
     found: dict[str, Match] = {}
     groups: dict[str, list[str]] = {}
-    for name in names if function else ():
+    for name in gently(names) if function else ():
         if function and name not in found and is_pattern(function, name):
             try:
                 found[name] = PATTERN_FUNCTIONS[function](name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import merge
 
+from pdp.gently import gently, take_apart
 from pdp.policy.shape import LayerText
 from pdp.policy.text import Row
 
@@ -30,11 +31,11 @@ def by_subject_depth(text: LayerText, rows: Sequence[Row]) -> list[Row]:
 def _by(rows: Sequence[Row], rank: Callable[[Row], int]) -> list[Row]:
     """`sorted`, in steps that other threads get their turn between."""
     ranked: dict[int, list[Row]] = {}
-    for row in rows:
+    for row in gently(rows):
         ranked.setdefault(rank(row), []).append(row)
     ranks = list(ranked)
-    runs = (sorted(ranks[i : i + _RUN]) for i in range(0, len(ranks), _RUN))
-    return [row for rank in merge(*runs) for row in ranked[rank]]
+    runs = (sorted(ranks[i : i + _RUN]) for i in gently(range(0, len(ranks), _RUN)))
+    return [row for rank in gently(merge(*runs)) for row in ranked.pop(rank)]
 
 
 def subject_depths(links: Iterable[Sequence[str]]) -> Mapping[Name, int]:
@@ -45,16 +46,16 @@ def subject_depths(links: Iterable[Sequence[str]]) -> Mapping[Name, int]:
     """
     roles: dict[Name, list[Name]] = {}
     members: dict[Name, int] = {}  # how many are still left of each name
-    for link in links:
+    for link in gently(links):
         member, role = _name(link, 0), _name(link, 1)
         roles.setdefault(member, []).append(role)
         roles.setdefault(role, [])
         members[role] = members.get(role, 0) + 1
     depths: dict[Name, int] = {}
-    depth, level = 0, [name for name in roles if name not in members]
+    depth, level = 0, [name for name in gently(roles) if name not in members]
     while level:
         above: list[Name] = []
-        for name in level:
+        for name in gently(level):
             depths[name] = depth
             for role in roles[name]:
                 members[role] -= 1
@@ -63,6 +64,9 @@ def subject_depths(links: Iterable[Sequence[str]]) -> Mapping[Name, int]:
         depth, level = depth + 1, above
     if len(depths) < len(roles):
         raise RoleCycle
+    held = [roles, members]
+    del roles, members
+    take_apart(held)
     return depths
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pdp.gently import gently
 from pdp.policy.matcher.regex import Match
 from pdp.policy.name_patterns import Patterns, matches, patterns_among
 from pdp.policy.roles import MAX_EDGES, Links, RoleGraph, Rows, build_graph, collect
@@ -149,7 +150,7 @@ def build_roles(
     domains = {of: _Domain(_names(here), patterns_among(match, here)) for of, here in links.items()}
     roles = (r for here in links.values() for held in here.values() for r in held)
     role_patterns = patterns_among(match, roles)
-    names = dict.fromkeys(name for domain in domains.values() for name in domain.names)
+    names = dict.fromkeys(name for domain in domains.values() for name in gently(domain.names))
     return PatternGraph(
         has_domain,
         links,
@@ -158,7 +159,9 @@ def build_roles(
         domain_patterns=patterns_among(match_domain, links),
         role_patterns=role_patterns,
         targets={
-            role: tuple(name for name in names if name != role and matches(match_role, name))
+            role: tuple(
+                name for name in gently(names) if name != role and matches(match_role, name)
+            )
             for role, match_role in role_patterns.all.items()
         },
     )
@@ -166,4 +169,4 @@ def build_roles(
 
 def _names(links: Links) -> Mapping[str, None]:
     """Every name of some rows, in an order that is the same each time."""
-    return dict.fromkeys(n for member, roles in links.items() for n in (member, *roles))
+    return dict.fromkeys(n for member, roles in gently(links.items()) for n in (member, *roles))

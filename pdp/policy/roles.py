@@ -8,7 +8,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Final
 
-from pdp.gently import gently
+from pdp.gently import gently, step
 
 WITH_DOMAIN = (3,)  # `g = _, _, _`: the third place is a domain
 MAX_EDGES = 9  # Casbin's max_hierarchy_level of 10 counts the names on the way, not the edges
@@ -143,7 +143,10 @@ class RoleGraph:
     def names(self) -> frozenset[str]:
         """Every name that stands on the right-hand side of a row: the roles."""
         return frozenset(
-            role for links in self.links.values() for roles in links.values() for role in roles
+            role
+            for links in self.links.values()
+            for roles in gently(links.values())
+            for role in roles
         )
 
 
@@ -190,7 +193,9 @@ def collect(rows: Rows, *, has_domain: bool) -> tuple[dict[str, Links], dict[str
         roles, at = several[domain, member]
         roles.append(role)
         at.append(line)
-    for (domain, member), (roles, at) in several.items():
+    while several:
+        step()
+        (domain, member), (roles, at) = several.popitem()
         together = tuple(roles)
         links[domain][member] = shared.setdefault(together, together)
         lines[domain][member] = tuple(at)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pdp.gently import gently
 from pdp.policy.effect import EFFECTS, Effect
 from pdp.policy.settings import LayerSettings
 from pdp.policy.text import Definition, ModelText, PolicyText, Row
@@ -66,7 +67,7 @@ class LayerText:
         if name not in self.columns:
             return frozenset()
         index = self.columns.index(name)
-        return frozenset(row.values[index] for row in self.rules if index < len(row.values))
+        return frozenset(row.values[index] for row in gently(self.rules) if index < len(row.values))
 
 
 def read_shape(settings: LayerSettings, model: ModelText, policy: PolicyText) -> LayerText:

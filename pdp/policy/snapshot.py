@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pdp.errors import Problem, Severity
-from pdp.gently import take_apart
+from pdp.gently import step, take_apart
 from pdp.model import (
     ANONYMOUS_ID,
     INVALID,
@@ -41,6 +41,7 @@ from pdp.policy.text import decode_text, read_model, read_policy
 
 Files = Mapping[str, bytes]
 
+_PIECE: Final = 1 << 18  # bytes that are hashed in one go
 _NONE: Final = Method.NONE
 _STEP_UP: Final = Reason.STEP_UP_REQUIRED
 
@@ -186,8 +187,11 @@ def revision(files: Files) -> str:
     """A name for exactly these files: `sha256:` and a hash over names, lengths and bytes."""
     digest = hashlib.sha256()
     for name in sorted(files):
-        digest.update(f"{len(name)}:{name}{len(files[name])}:".encode())
-        digest.update(files[name])
+        data = memoryview(files[name])
+        digest.update(f"{len(name)}:{name}{len(data)}:".encode())
+        for start in range(0, len(data), _PIECE):
+            step()
+            digest.update(data[start : start + _PIECE])
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -117,7 +117,8 @@ class PolicyText:
     def odd_rows(self) -> tuple[Row, ...]:
         """All rows with a quote, a `#` or a control character, and perhaps some around them."""
         found: list[Row] = []
-        for start in gently(range(0, len(self.rows), _SLICE)):
+        for start in range(0, len(self.rows), _SLICE):
+            step()
             rows = self.rows[start : start + _SLICE]
             joined = "".join(chain.from_iterable([row.values for row in rows]))
             if not joined.isprintable() or any(sign in joined for sign in "#\"'"):
@@ -159,7 +160,6 @@ def read_policy(data: bytes, file: str) -> tuple[PolicyText, list[Problem]]:
     rows, known = list[Row](), Known()
     start, line = 0, 1
     while start < len(data):
-        step()
         end = data.find(b"\n", start + _CHUNK) + 1 or len(data)
         try:
             line = _read_chunk(data[start:end].decode("utf-8"), line, rows, known)
@@ -167,6 +167,7 @@ def read_policy(data: bytes, file: str) -> tuple[PolicyText, list[Problem]]:
             line += data.count(b"\n", start, start + error.start)
             return PolicyText(file, ()), [_not_utf8(file, line)]
         start = end
+    known.forget()
     return PolicyText(file, tuple(rows)), []
 
 
@@ -184,7 +185,7 @@ def read_rows(text: str, file: str) -> PolicyText:
 def _read_chunk(chunk: str, first: int, rows: list[Row], known: Known) -> int:
     """Append the rows of some whole lines, of which `first` is the first; the last one's number."""
     number, value = first, Values(known).__getitem__
-    for number, raw in enumerate(chunk.split("\n"), first):
+    for number, raw in gently(enumerate(chunk.split("\n"), first)):
         try:
             ptype, *values = map(value, raw.split(","))
             balanced = True

@@ -6,39 +6,45 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_SLICE: Final = 0.001  # seconds of work between two looks
-_CROWDED: Final = 0.1  # of the time, others had their turn: then somebody is waiting for us
-_REST: Final = 2.0  # for each second of work, where it is crowded
-_LONGEST: Final = 0.01  # seconds of one rest
+_ALONE: Final = 0.001  # seconds between two looks whether others work, while nobody does
+_SLICE: Final = 0.00025  # seconds of work at a time, where somebody does
+_CROWDED: Final = 0.1  # of our own time on a core, others had one: somebody does
+_REST: Final = 6.0  # for each second of work, where it is crowded
+_NAP: Final = 0.00002  # seconds; a thread that waits for the interpreter has it then
+_LONGEST: Final = 0.05  # seconds of one rest
 
 
 class Pace:
-    """Rests between slices of work while others want the interpreter; to be made in the thread.
+    """Rests between slices of work while other threads work, too; to be made in its own thread.
 
-    Whoever gives it up gets it back only after the switch interval. A loop that answers thousands
-    of requests in a second does so several times for each, and would hardly get on.
+    A loop that answers thousands of requests in a second gives up the interpreter several times
+    for each. It has to wait for as long as our slice whenever we are there to take it.
     """
 
     def __init__(
         self,
         wall: Callable[[], float] = time.perf_counter,
         own: Callable[[], float] = time.thread_time,
+        everybody: Callable[[], float] = time.process_time,
         rest: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._clocks = wall, own
+        self._wall, self._own, self._everybody = wall, own, everybody
         self._rest = rest
-        self._begin()
+        before = own()
+        self._begin(before, everybody() - before, _ALONE)
 
-    def _begin(self) -> None:
-        self._since = [clock() for clock in self._clocks]
+    def _begin(self, own: float, others: float, seconds: float) -> None:
+        self._before, self._others = own, others
+        self._end = self._wall() + seconds
 
     def __call__(self) -> None:
         """Rest, if it is time for that."""
-        (wall, own), (begun, before) = self._clocks, self._since
-        worked = own() - before
-        if worked < _SLICE:
+        if self._wall() < self._end:
             return
-        waited = wall() - begun - worked
-        if waited > _CROWDED * worked:
+        self._rest(_NAP)
+        own = self._own()
+        worked, others = own - self._before, self._everybody() - own
+        crowded = others - self._others > _CROWDED * worked
+        if crowded:
             self._rest(min(_REST * worked, _LONGEST))
-        self._begin()
+        self._begin(own, others, _SLICE if crowded else _ALONE)

@@ -34,9 +34,8 @@ Verify = Callable[[Loaded], list[Problem]]
 POLL_MILLISECONDS = 500  # where events are missed (network file systems), this finds the edit
 RETIRE_SECONDS = 0.05  # how often a policy that was replaced is asked whether it still judges
 RETIRE_ROUNDS = 200
-AGREE_SECONDS = (
-    2.0  # for other workers to build what this one has built, or twice as long as it took
-)
+AGREE_SECONDS = 2.0  # for other workers to build what this one has built,
+AGREE_TIMES = 16  # or so many times as long as it worked on it: where questions come, builds rest
 AGREE_ROUNDS = 5
 MOST_TOLD = 1_000  # problems of one attempt: they are written and read on the event loop
 
@@ -79,6 +78,7 @@ class Reloader:
         self._verify = verify
         self._lock = asyncio.Lock()
         self._seen: Signature | None = None  # so that an edit during the start is seen
+        self._worked = 0.0  # seconds on a core, for the last attempt
         self._held = protecting(service.loaded.directory)
         self._tasks = set[asyncio.Task[Any]]()  # a task that nobody holds may be collected
         self._watcher: asyncio.Task[None] | None = None
@@ -117,19 +117,19 @@ class Reloader:
         """What stands in the directory, once all workers that there are have read it."""
         others, rounds = self._others, AGREE_ROUNDS
         while True:
-            rounds, started = rounds - 1, time.monotonic()
+            rounds -= 1
             attempt = await asyncio.to_thread(self._candidate)
             if others is None:
                 return attempt
             if not isinstance(attempt, Loaded):
                 others.gives_up()
                 return attempt
-            seconds = max(AGREE_SECONDS, 2 * (time.monotonic() - started))
+            seconds = max(AGREE_SECONDS, AGREE_TIMES * self._worked)
             if await others.agree(attempt.snapshot.revision, seconds) or not rounds:
                 return attempt
             held = [attempt]
             del attempt
-            await asyncio.to_thread(take_apart, held)
+            await asyncio.to_thread(_let_go, held)
 
     async def _watch(self) -> None:
         """INVARIANT: nothing but being cancelled ends this, whatever goes wrong in one round."""
@@ -158,6 +158,7 @@ class Reloader:
 
     def _candidate(self) -> Loaded | Reload:
         """In a thread: what stands in the directory, or why it must not go live; never raises."""
+        began = time.thread_time()
         try:
             with only_young(), stepping_aside(Pace()):
                 return self._examine()
@@ -167,8 +168,10 @@ class Reloader:
             message = f"could not be read: {type(error).__name__}"
             directory = str(self._service.loaded.directory)
             return self._rejected([Problem(directory, None, "internal-error", message)])
+        finally:
+            self._worked = time.thread_time() - began
         rejected = self._rejected(problems)
-        take_apart(problems)  # every row can have one
+        _let_go(problems)  # every row can have one
         return rejected
 
     def _examine(self) -> Loaded | Reload:
@@ -225,9 +228,9 @@ class Reloader:
         log.log(level, "policy %s", attempt.result, extra={"facts": facts})
 
 
-def _let_go(replaced: list[Snapshot]) -> None:
+def _let_go(held: list[Any]) -> None:
     with stepping_aside(Pace()):
-        take_apart(replaced)
+        take_apart(held)
 
 
 async def _retire(replaced: list[Snapshot]) -> None:

@@ -1,51 +1,91 @@
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from pdp.runtime.pacing import Pace
 
+NAP = 0.001  # shorter rests only let others have their turn
+
 
 class Thread:
-    """A thread that works and waits as it is told, and rests when `pace` says so."""
+    """A thread that works as it is told while others do, and rests when `pace` says so."""
 
     def __init__(self) -> None:
-        self.wall = self.own = 0.0
+        self.wall = self.own = self.others = 0.0
         self.rests: list[float] = []
-        self.pace = Pace(lambda: self.wall, lambda: self.own, self._rest)
+        self.pace = Pace(
+            lambda: self.wall, lambda: self.own, lambda: self.own + self.others, self._rest
+        )
 
     def _rest(self, seconds: float) -> None:
-        self.rests.append(seconds)
         self.wall += seconds
+        if seconds > NAP:
+            self.rests.append(seconds)
 
-    def work(self, seconds: float, waiting: float = 0.0) -> None:
+    def work(self, seconds: float, others: float = 0.0) -> None:
         self.own += seconds
-        self.wall += seconds + waiting
+        self.others += others
+        self.wall += seconds + others
         self.pace()
 
 
 def test_whoever_is_alone_does_not_rest() -> None:
     thread = Thread()
     for _ in range(100):
-        thread.work(0.0015, waiting=0.0001)
+        thread.work(0.0015, others=0.0001)
     assert thread.rests == []
+    assert thread.wall < 1.05 * (thread.own + thread.others)
 
 
-def test_where_others_want_their_turn_it_rests_twice_as_long_as_it_works() -> None:
+def test_where_others_work_it_rests_six_times_as_long_as_it_works() -> None:
     thread = Thread()
     for _ in range(100):
-        thread.work(0.0006, waiting=0.0006)
-    assert len(thread.rests) == 50
-    assert sum(thread.rests) == pytest.approx(2 * 0.06)
+        thread.work(0.0003, others=0.0003)
+    assert len(thread.rests) > 90
+    assert sum(thread.rests) == pytest.approx(6 * thread.own, rel=0.05)
+
+
+def test_what_others_did_while_it_rested_counts() -> None:
+    thread = Thread()
+    thread.work(0.002, others=0.001)
+    thread.others += 0.001
+    thread.work(0.002)
+    thread.work(0.002)
+    assert len(thread.rests) == 2
 
 
 def test_once_the_others_are_done_it_goes_on() -> None:
     thread = Thread()
-    thread.work(0.002, waiting=0.002)
+    thread.work(0.002, others=0.002)
     thread.work(0.002)
     assert len(thread.rests) == 1
 
 
 def test_no_rest_is_long() -> None:
     thread = Thread()
-    thread.work(1.0, waiting=1.0)
-    assert thread.rests == [0.01]
+    thread.work(1.0, others=1.0)
+    assert thread.rests == [0.05]
+
+
+def test_by_the_clocks_of_the_system_it_sees_whether_another_thread_works() -> None:
+    rests: list[float] = []
+    end = threading.Event()
+
+    def busy() -> None:
+        while not end.is_set():
+            sum(range(1_000))
+
+    other = threading.Thread(target=busy)
+    other.start()
+    try:
+        pace = Pace(rest=lambda seconds: (rests.append(seconds), time.sleep(seconds))[1])
+        until = time.monotonic() + 10
+        while max(rests, default=0) < NAP and time.monotonic() < until:
+            pace()
+    finally:
+        end.set()
+        other.join()
+    assert max(rests) > NAP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from pdp.gently import gently
 from pdp.policy.roles import MAX_EDGES
 from pdp.policy.text import Row
 
@@ -16,15 +17,15 @@ def too_deep(rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
 
     A search is made only where a chain is long enough, and once for all who have the same roles.
     """
-    long = {_member(row) for row in _long(rows)}
+    long = {_member(row) for row in gently(_long(rows))}
     if not long:
         return
     parents: dict[Name, list[Row]] = {}
-    for row in rows:
+    for row in gently(rows):
         parents.setdefault(_member(row), []).append(row)
-    roles = {_role(row) for row in rows}
+    roles = {_role(row) for row in gently(rows)}
     found: dict[tuple[Name, ...], Row | None] = {}
-    for start, links in parents.items():
+    for start, links in gently(parents.items()):
         if start in long and start not in roles:
             held = tuple(dict.fromkeys(map(_role, links)))
             if held not in found:
@@ -40,8 +41,8 @@ def _long(rows: Sequence[Row]) -> Sequence[Row]:
     only make chains longer.
     """
     for _ in range(MAX_EDGES):
-        members = {row.values[0] for row in rows}
-        rows = [row for row in rows if row.values[1] in members]
+        members = {row.values[0] for row in gently(rows)}
+        rows = [row for row in gently(rows) if row.values[1] in members]
     return rows
 
 

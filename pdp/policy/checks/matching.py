@@ -7,6 +7,7 @@ from typing import Final
 
 from pdp.config import suggest
 from pdp.errors import Problem
+from pdp.gently import gently
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
 from pdp.policy.matcher.regex import CatastrophicPattern
 from pdp.policy.name_patterns import is_pattern
@@ -52,14 +53,16 @@ def _settings(text: LayerText, file: str) -> Iterator[Problem]:
 
 def _patterns(text: LayerText, definition: str) -> Iterator[Problem]:
     """Names of rows that do not compile, that are slow to match, or that are too many."""
-    rows = [r for r in text.policy.by_type.get(definition, ()) if len(r.values) > 1]
-    names = {name: row.line for row in reversed(rows) for name in row.values[:2]}
-    domains = {row.values[2]: row.line for row in reversed(rows) if len(row.values) in WITH_DOMAIN}
+    links = text.policy.by_type.get(definition, ())
+    rows = [row for row in gently(links) if len(row.values) > 1]
+    names = {name: row.line for row in gently(reversed(rows)) for name in row.values[:2]}
+    placed = (row for row in gently(reversed(rows)) if len(row.values) in WITH_DOMAIN)
+    domains = {row.values[2]: row.line for row in placed}
     layer = text.settings
     of_names = layer.role_matching.get(definition)
     if of_names:
         yield from _each(text, of_names, names)
-        roles = {r.values[1] for r in rows if is_pattern(of_names, r.values[1])}
+        roles = {r.values[1] for r in gently(rows) if is_pattern(of_names, r.values[1])}
         if len(roles) * len(names) > MOST_PAIRS:
             pairs = (
                 f"roles of `{definition}` are patterns: {len(roles):,}, for {len(names):,} names"
@@ -70,7 +73,8 @@ def _patterns(text: LayerText, definition: str) -> Iterator[Problem]:
 
 
 def _each(text: LayerText, function: str, names: dict[str, int]) -> Iterator[Problem]:
-    file, patterns = text.policy.file, [name for name in names if is_pattern(function, name)]
+    file = text.policy.file
+    patterns = [name for name in gently(names) if is_pattern(function, name)]
     if len(patterns) > MOST_PATTERNS:
         message = f"names of role rows are patterns of {function}: {len(patterns):,} of them"
         help_ = f"at most {MOST_PATTERNS:,} are tried for each question: {_FEW_HELP}"

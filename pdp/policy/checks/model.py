@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from pdp.config import suggest
 from pdp.errors import Problem
+from pdp.gently import gently
 from pdp.policy.checks.registry import on_text
 from pdp.policy.roles import WITH_DOMAIN
 from pdp.policy.shape import LayerText, names
@@ -169,7 +170,8 @@ def bad_name(text: LayerText) -> Iterator[Problem]:
 
 def _holds_decisions(text: LayerText, name: str) -> bool:
     rules = text.rules
-    return bool(rules) and all(text.column(rule, name) in ("allow", "deny") for rule in rules)
+    decisions = ("allow", "deny")
+    return bool(rules) and all(text.column(rule, name) in decisions for rule in gently(rules))
 
 
 @on_text

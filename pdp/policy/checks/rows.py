@@ -43,7 +43,8 @@ def undefined_type(text: LayerText) -> Iterator[Problem]:
 @on_text
 def row_length(text: LayerText) -> Iterator[Problem]:
     """A row with more or fewer fields than its type has."""
-    lengths = {k: {len(row.values) for row in rows} for k, rows in text.policy.by_type.items()}
+    by_type = text.policy.by_type
+    lengths = {k: {len(row.values) for row in gently(rows)} for k, rows in by_type.items()}
     if all(given == {text.arity.get(ptype)} for ptype, given in lengths.items()):
         return
     for row in gently(text.policy.rows):
@@ -144,7 +145,7 @@ def _is_priority(value: str) -> bool:
 @on_text
 def bad_priority(text: LayerText) -> Iterator[Problem]:
     """A priority that Casbin would sort as text, or not at all."""
-    if all(_is_priority(value) for value in text.values("priority")):
+    if all(_is_priority(value) for value in gently(text.values("priority"))):
         return
     for row in gently(text.rules):
         priority = text.column(row, "priority")
@@ -162,7 +163,8 @@ def bad_priority(text: LayerText) -> Iterator[Problem]:
 def deep_roles(text: LayerText) -> Iterator[Problem]:
     """A chain of roles that Casbin stops following."""
     for definition in text.roles:
-        rows = [r for r in text.policy.by_type.get(definition, ()) if len(r.values) > 1]
+        links = text.policy.by_type.get(definition, ())
+        rows = [row for row in gently(links) if len(row.values) > 1]
         for start, row in too_deep(rows):
             yield _at(
                 text,

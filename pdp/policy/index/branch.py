@@ -103,13 +103,15 @@ class Branch:
 
 def leaves(node: Any, depth: int = 0) -> Iterator[tuple[Sequence[int], int]]:
     """Every leaf below a node, with how many levels stand above it."""
-    pending = [(node, depth)]
+    pending = [iter((node,))]
     while pending:
-        node, depth = pending.pop()
-        if node.__class__ is dict:
-            pending.extend([(child, depth + 1) for child in node.values()])
+        for child in pending[-1]:
+            if child.__class__ is dict:
+                pending.append(iter(child.values()))
+                break
+            yield (child,) if child.__class__ is int else child, depth + len(pending) - 1
         else:
-            yield (node,) if node.__class__ is int else node, depth
+            pending.pop()
 
 
 def _all(literals: Sequence[Literal], *, even: bool) -> Truth | None:
@@ -125,7 +127,7 @@ def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
     if len(positions) <= _FEW or not levels:
         return tuple(positions) if levels or len(positions) < len(rows) else positions
     column, deeper = levels[0].column, levels[1:]
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, Any] = {}
     for position in gently(positions):
         text = rows[position].values[column]
         group = groups.get(text)
@@ -133,8 +135,9 @@ def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
             groups[text] = [position]
         else:
             group.append(position)
-    # One at a time: to free all of them in one go would take long.
-    return {text: grow(rows, groups.pop(text), deeper) for text in gently(list(groups))}
+    for text, group in gently(groups.items()):
+        groups[text] = grow(rows, group, deeper)
+    return groups
 
 
 def branch_of(

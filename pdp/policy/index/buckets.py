@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from pdp.gently import gently
+
 Bucket = str | list[str]  # most keys have one pattern: a list for each would cost 64 bytes
 K = TypeVar("K", str, int)
 
@@ -22,7 +24,7 @@ def put(table: dict[K, Bucket], key: K, pattern: str) -> None:
 
 def largest(table: Mapping[Any, Bucket]) -> int:
     """How many patterns stand under one key, at most."""
-    sizes = (1 if isinstance(bucket, str) else len(bucket) for bucket in table.values())
+    sizes = (1 if isinstance(bucket, str) else len(bucket) for bucket in gently(table.values()))
     return max(sizes, default=0)
 
 

@@ -80,5 +80,5 @@ def _unknown(branch: Branch) -> int:
         return len(branch.positions)
     trees = (branch, *branch.turned) if branch.turned else ()
     parts = (part for tree in trees if isinstance(tree.root, dict) for part in tree.root.values())
-    sizes = (sum(len(leaf) for leaf, _ in leaves(part)) for part in parts)
+    sizes = (sum(len(leaf) for leaf, _ in leaves(part)) for part in gently(parts))
     return max(sizes, default=1)

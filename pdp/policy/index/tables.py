@@ -78,7 +78,7 @@ class KeyMatch:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         known = list(patterns)
-        self._whole = {pattern: pattern for pattern in known if "*" not in pattern}
+        self._whole = {pattern: pattern for pattern in gently(known) if "*" not in pattern}
         stars = ((p.partition("*")[0], p) for p in known if "*" in p)
         self._prefixes = Prefixes(stars, None)
         self.keys = len(self._whole) + self._prefixes.keys
@@ -157,7 +157,7 @@ class Networks:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._tables: dict[int, dict[int, dict[int, Bucket]]] = {4: {}, 6: {}}
-        for pattern in patterns:
+        for pattern in gently(patterns):
             version, length, bits = network(pattern)
             shift = _BITS[version] - length
             put(self._tables[version].setdefault(shift, {}), bits >> shift, pattern)

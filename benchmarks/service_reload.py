@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import uvloop
+from processes import on_core
 from service_report import Results, Round
-from service_servers import PINNED, on_core
+from service_servers import PINNED
 from soak_load import Edits, Load, meanwhile, reloads
 from soak_made import make_directory, requests, server
 

@@ -12,6 +12,8 @@ _CROWDED: Final = 0.1  # of our own time on a core, others had one: somebody doe
 _REST: Final = 6.0  # for each second of work, where it is crowded
 _NAP: Final = 0.00002  # seconds; a thread that waits for the interpreter has it then
 _LONGEST: Final = 0.05  # seconds of one rest
+_PATIENCE: Final = 20.0  # seconds of rests; then an edit has waited long enough
+_LESS: Final = 1.0  # is then the rest for each second of work
 
 
 class Pace:
@@ -30,6 +32,7 @@ class Pace:
     ) -> None:
         self._wall, self._own, self._everybody = wall, own, everybody
         self._rest = rest
+        self._rested = 0.0
         before = own()
         self._begin(before, everybody() - before, _ALONE)
 
@@ -46,5 +49,7 @@ class Pace:
         worked, others = own - self._before, self._everybody() - own
         crowded = others - self._others > _CROWDED * worked
         if crowded:
-            self._rest(min(_REST * worked, _LONGEST))
+            seconds = min((_REST if self._rested < _PATIENCE else _LESS) * worked, _LONGEST)
+            self._rested += seconds
+            self._rest(seconds)
         self._begin(own, others, _SLICE if crowded else _ALONE)

@@ -28,7 +28,7 @@ log = logging.getLogger("pdp.worker")
 _METRICS: Final = b"metrics\n"
 _RELOAD: Final = b"reload "
 _POKE_SECONDS: Final = 0.3  # after which who has not prepared it is told of it
-_JOIN_SECONDS: Final = 10.0
+_JOIN_SECONDS: Final = 60.0  # longer than a reload takes that rests for others
 _JOIN_AGAIN_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.01  # how often is looked whether all have prepared a policy
 

@@ -20,11 +20,12 @@ import argparse
 import contextlib
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from peers import Peer, start_peers
 from reporting import machine
-from service_made import Scenario, scenarios, write_policy, write_script
+from service_made import NEW, Scenario, scenarios, write_policy, write_script
 from service_reload import measure_reloads
 from service_report import OURS, Results, show, write
 from service_servers import Server, check, load, start_limit, start_pdp
@@ -37,20 +38,24 @@ def plan(
 ) -> tuple[Asked, list[Peer]]:
     """Every question with every server that is asked it; all of them are up and answer well."""
     peers = start_peers(stack, place, {"cerbos": given.cerbos, "opa": given.opa})
-    pdps = [
-        start_pdp(stack, place, OURS, str(place / "decisions.jsonl")),
-        start_pdp(stack, place, "no log", "off"),
-    ]
+
+    @cache
+    def pdps(*, new: bool) -> list[Server]:
+        """New tokens push out those that are remembered: they have servers of their own."""
+        log = place / f"decisions{'-new' * new}.jsonl"
+        return [start_pdp(stack, place, OURS, str(log)), start_pdp(stack, place, "no log", "off")]
+
     limits: dict[str, Server] = {}
     planned = []
     for scenario in scenarios():
         if given.only and not scenario.path.endswith(given.only):
             continue
-        answer, *_ = [check(pdp, scenario) for pdp in pdps]
+        asked = pdps(new=scenario.name == NEW)
+        answer, *_ = [check(pdp, scenario) for pdp in asked]
         if scenario.limit not in limits:
             limits[scenario.limit] = start_limit(stack, place, answer)
         script = write_script(place, scenario)
-        planned += [(scenario, server, script) for server in (limits[scenario.limit], *pdps)]
+        planned += [(scenario, server, script) for server in (limits[scenario.limit], *asked)]
         for peer in peers:
             if peer.scenario.name == scenario.name:
                 check(peer.server, peer.scenario)

@@ -15,6 +15,7 @@ from tokens_made import KEYS, KID, published
 ROWS = 10_000
 ROLES = 100
 USERS = 1_000
+NEW = "decision, new tokens"
 WARM, COLD, REMEMBERED = 500, 6_000, 1_000
 
 _ISSUER = issuer("ES256", 'jwks_file = "jwks.json"')
@@ -81,7 +82,7 @@ def scenarios() -> list[Scenario]:
     return [
         question("evaluation", "evaluation", "POST /access/v1/evaluation", _evaluation, asked()),
         question("decision", "decision", "POST /v1/decision", _decision, warm),
-        question("decision, new tokens", "decision", "POST /v1/decision", _decision, cold),
+        question(NEW, "decision", "POST /v1/decision", _decision, cold),
         question("nginx", "bare", "GET /authz/nginx", _nginx, warm),
         question("forward", "bare", "GET /authz/forward", _forward, warm),
     ]

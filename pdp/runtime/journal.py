@@ -1,8 +1,8 @@
 """The decision log: a bounded queue of what was decided, and the thread that writes it down.
 
-The event loop makes usual lines at once, while all that they are made of is at hand, and leaves
-what takes longer to the thread. Neither a full disk nor a slow reader delays a decision: records
-wait, then are dropped, or `fail_closed` makes faults of the decisions.
+The event loop notes what was decided, and nothing else: the thread makes lines of it, many in one
+go. Neither a full disk nor a slow reader delays a decision: records wait, then are dropped, or
+`fail_closed` makes faults of the decisions.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -29,7 +28,6 @@ from pdp.runtime.turns import ALONE, Turn
 log = logging.getLogger("pdp.journal")
 
 _MADE: Final = 128  # records that are made in one go: the loop waits for its turn meanwhile
-_WRITTEN: Final = 2_048  # that are written in one go
 _GATHER_SECONDS: Final = 0.05  # before a batch that would be small: waking up costs more than it
 _RETRY_SECONDS: Final = 0.25
 _TELL_SECONDS: Final = 1.0
@@ -63,7 +61,7 @@ class Journal:
         self._metrics = metrics
         self._sink = sink
         self._recorder = Recorder(settings.mask, settings.sample_allows)
-        self._queue: deque[Entry | bytes] = deque()  # lines, where they were made at once
+        self._queue: deque[Entry] = deque()
         self._drops = _Drops()
         self._wake = threading.Event()
         self._idle = self._reopen = False
@@ -90,7 +88,7 @@ class Journal:
             self._drops.add(entry.at)
             self._metrics.dropped()
             return
-        self._queue.append(self._recorder.at_once(entry) or entry)
+        self._queue.append(entry)
         if self._idle:
             self._wake.set()
 
@@ -151,15 +149,13 @@ class Journal:
         if len(self._queue) < _MADE and self._until is None and not self._reopen:
             time.sleep(_GATHER_SECONDS)
 
-    def _batch(self) -> Iterator[bytes]:
-        queue, made = self._queue, 0
-        for _ in range(min(_WRITTEN, len(queue))):
-            if made == _MADE:
-                return
-            found = queue.popleft()
-            if isinstance(found, Entry):
-                made, found = made + 1, self._line(found)
-            yield found
+    def _batch(self) -> list[bytes]:
+        queue = self._queue
+        entries = [queue.popleft() for _ in range(min(_MADE, len(queue)))]
+        try:
+            return self._recorder.lines(entries)
+        except Exception:  # noqa: BLE001 - one by one it shows which
+            return [*map(self._line, entries)]
 
     def _line(self, entry: Entry) -> bytes:
         try:

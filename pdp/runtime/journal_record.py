@@ -1,8 +1,8 @@
-"""The record of one decision: a usual one made at once, any other in the writer's thread."""
+"""The record of each decision: most are usual, of any other each value is looked at closely."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from pdp.model import ANONYMOUS, RESOURCE_TYPE, Entity, Identity, Outcome, Query, Verdict
@@ -11,8 +11,16 @@ from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_names import Names, names_of
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
 from pdp.runtime.journal_tokens import fingerprint
-from pdp.runtime.journal_usual import NOTHING, Read, Usual
-from pdp.runtime.journal_values import LONGEST_RESOURCE, Values, encode, resource_id, text_or_none
+from pdp.runtime.journal_usual import NOTHING, Read, fits, usual
+from pdp.runtime.journal_values import (
+    LONGEST,
+    LONGEST_RESOURCE,
+    Values,
+    encode,
+    encode_all,
+    resource_id,
+    text_or_none,
+)
 
 _MOST_SNAPSHOTS: Final = 4
 _NO_NAMES: Final = Names()
@@ -24,27 +32,22 @@ class Recorder:
     def __init__(self, mask: Iterable[str], sample_allows: float) -> None:
         self._masks = frozenset(mask)
         self._sampled = sample_allows if sample_allows < 1 else None
-        self._usual = Usual(self._sampled)
         self._names: dict[str, Names] = {}
 
-    def at_once(self, entry: Entry) -> bytes | None:
-        """The record, if that takes microseconds: of what is known to read no property."""
-        snapshot = entry.snapshot
-        if self._masks or snapshot is None or self._names.get(snapshot.revision) is not _NO_NAMES:
-            return None
-        try:
-            return self._usual.line(entry, NOTHING)
-        except Exception:  # noqa: BLE001 - `line` finds out what can be said of it
-            return None
+    def lines(self, entries: Sequence[Entry]) -> list[bytes]:
+        """The records of decisions, each ended by a line feed."""
+        records = [*map(self._usual, entries)]
+        lines = encode_all(records)
+        if all(records) and max(map(len, lines), default=0) <= LONGEST:
+            return lines
+        return [
+            line if record and fits(record) else self.line(entry)
+            for entry, record, line in zip(entries, records, lines, strict=True)
+        ]
 
     def line(self, entry: Entry) -> bytes:
-        """The record of a decision, ended by a line feed."""
-        try:
-            read = None if self._masks else self._unaltered(entry)
-            usual = None if read is None else self._usual.line(entry, read)
-        except (UnicodeEncodeError, OverflowError):  # `encode` makes such values whole
-            usual = None
-        return encode(self.record(entry)) if usual is None else usual
+        """The record of one, of which each value is looked at."""
+        return encode(self.record(entry))
 
     def least(self, entry: Entry) -> bytes:
         """What can be said of a decision whose record could not be made."""
@@ -93,13 +96,18 @@ class Recorder:
         told["attributes"], told["context"] = self._read(entry, query, values)
         return told
 
-    def _unaltered(self, entry: Entry) -> Read | None:
-        """What the policy reads, if all of it can be recorded as it is."""
-        if entry.query is None:
+    def _usual(self, entry: Entry) -> Record | None:
+        """The record, if it seems that all of it can stand there as it is."""
+        query, snapshot = entry.query, entry.snapshot
+        if query is None or self._masks:
             return None
-        values = Values(frozenset())
-        found = self._read(entry, entry.query, values)
-        return None if values.masked or values.shortened else found
+        if snapshot is None or self._names_of(snapshot) is _NO_NAMES:
+            return usual(entry, NOTHING, self._sampled)
+        values = Values(self._masks)
+        read = self._read(entry, query, values)
+        if values.masked or values.shortened:
+            return None
+        return usual(entry, read, self._sampled)
 
     def _read(self, entry: Entry, query: Query, values: Values) -> Read:
         """The properties and the facts that the policy reads."""

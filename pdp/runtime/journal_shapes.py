@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -37,7 +38,7 @@ class Party(msgspec.Struct, frozen=True):
     type: str
 
 
-class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of the decision log; what is not known, or empty, is left out."""
 
     decision_id: str
@@ -46,6 +47,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     verdict: Outcome
     status: int
     reason: Reason
+    duration_us: int
     detail: str | None = None
     request_id: str | None = None
     trace_id: str | None = None
@@ -53,8 +55,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     subject: Party | None = None
     named: Party | None = None
     method: Method | None = None
-    roles: list[str] = []
-    asserted_roles: list[str] = []
+    roles: Sequence[str] = ()
+    asserted_roles: Sequence[str] = ()
     domain: str | None = None
     issuer: str | None = None
     kid: str | None = None
@@ -70,7 +72,6 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     layer: str | None = None
     rule: str | None = None
     policy_revision: str = ""
-    duration_us: int
     sampled: float | None = None
     masked: list[str] = []
     shortened: list[str] = []
@@ -88,9 +89,9 @@ class Dropped(msgspec.Struct, frozen=True, kw_only=True):
 def timestamp(seconds: float) -> str:
     """RFC 3339, in UTC, with microseconds."""
     whole, micro = divmod(round(seconds * 1e6), 1_000_000)
-    return f"{_second(whole)}.{micro:06d}Z"
+    return f"{_second(whole)}{micro:06d}Z"
 
 
 @lru_cache(maxsize=16)
 def _second(seconds: int) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S.}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 from pdp.identity.session import session_of
@@ -10,6 +11,7 @@ from pdp.model import Credentials, Identity, Method
 
 _SHOWN: Final = 32  # hex digits of a fingerprint
 _SHORTEST_TOKEN: Final = 32  # what is shorter could be guessed from its digest
+_REMEMBERED: Final = 2_048
 _TOKENS: Final = frozenset({Method.BEARER, Method.SESSION})
 
 
@@ -24,7 +26,7 @@ def token_id(identity: Identity | None) -> str | None:
 def fingerprint(identity: Identity | None) -> str | None:
     """That of a good token with an id: however it is spelt, it is the same."""
     jti = token_id(identity)
-    return None if jti is None else digest(jti)
+    return None if jti is None else _digest_of_id(jti)
 
 
 def presented_token(
@@ -43,6 +45,11 @@ def presented_token(
     elif token is None and credentials.cookie is not None and cookie is not None:
         token = session_of(credentials.cookie, cookie)
     return digest(token) if token and len(token) >= _SHORTEST_TOKEN else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _digest_of_id(jti: str) -> str:
+    return digest(jti)  # an id is no credential: it may be remembered
 
 
 def digest(text: str) -> str:

@@ -52,16 +52,16 @@ class Values:
             return MARKER
         return self._short(name, str(value), longest)
 
-    def texts(self, name: str, values: Sequence[str]) -> list[str]:
+    def texts(self, name: str, values: Sequence[str]) -> tuple[str, ...]:
         """A list of texts, or the marker in one."""
         if not values:
-            return []
+            return ()
         if name in self._masks:
             self.masked[name] = None
-            return [MARKER]
+            return (MARKER,)
         if len(values) > MOST:
             self.shortened[name] = None
-        return [self._short(name, value) for value in values[:MOST]]
+        return tuple(self._short(name, value) for value in values[:MOST])
 
     def attributes(self, facts: Facts, names: Names) -> dict[str, Any]:
         """The properties that the policy reads and that are known, by entity."""
@@ -186,7 +186,7 @@ def text_or_none(value: Any) -> str | None:
     return value or None if isinstance(value, str) else None
 
 
-def encode(record: msgspec.Struct) -> bytes:
+def encode(record: Any) -> bytes:
     """One line: what a terminal or a reader of lines could misread is escaped.
 
     What looks like a signed token is left out, wherever somebody put it.
@@ -195,10 +195,19 @@ def encode(record: msgspec.Struct) -> bytes:
         line = _ENCODER.encode(record)
     except (UnicodeEncodeError, OverflowError):  # half a surrogate pair, which JSON can spell
         line = _ENCODER.encode(_whole(msgspec.to_builtins(record)))
-    return (_harmless(line) if is_odd(line) else line) + b"\n"
+    return (_harmless(line) if _is_odd(line) else line) + b"\n"
 
 
-def is_odd(text: bytes) -> bool:
+def encode_all(records: Sequence[Any]) -> list[bytes]:
+    """The line of each; all of them in hardly more time than one."""
+    try:
+        text = _ENCODER.encode_lines(records)
+    except (UnicodeEncodeError, OverflowError):
+        return [*map(encode, records)]
+    return [*map(encode, records)] if _is_odd(text) else text.splitlines(keepends=True)
+
+
+def _is_odd(text: bytes) -> bool:
     """Whether something could have to be escaped in this, or left out of it."""
     return b"eyJ" in text or b"\x7f" in text or not text.isascii()
 

@@ -1,4 +1,4 @@
-"""A record that was put together from parts is the same, byte for byte, as one made as a whole."""
+"""A usual record is the same, byte for byte, as one of which each value was looked at."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_asking import NOBODY, Asking
 from pdp.runtime.journal_record import Recorder
 from pdp.runtime.journal_shapes import Entry
+from pdp.runtime.journal_usual import NOTHING, usual
 from pdp.runtime.journal_values import LONGEST, MOST, encode
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -87,45 +88,43 @@ def recorder(request: Any) -> Recorder:
     return Recorder((), request.param)
 
 
-@given(verdict=VERDICTS, query=QUERIES, asking=ASKING, presented=st.none() | st.just("f" * 32))
+@st.composite
+def entries(draw: st.DrawFn, policy: Snapshot) -> Entry:
+    presented = draw(st.none() | st.just("f" * 32))
+    asked = draw(VERDICTS), "native", draw(ASKING), draw(st.none() | QUERIES)
+    return Entry("id", NOW, 1e-5, *asked, policy, presented)
+
+
+@given(data=st.data())
 @settings(max_examples=400, deadline=None)
-def test_what_is_made_of_parts_is_the_whole(
-    policy: Snapshot,
-    recorder: Recorder,
-    verdict: Verdict,
-    query: Query,
-    asking: Asking,
-    presented: str | None,
+def test_lines_are_those_of_records_of_which_each_value_was_looked_at(
+    policy: Snapshot, recorder: Recorder, data: st.DataObject
 ) -> None:
-    entry = Entry("id", NOW, 1e-5, verdict, "native", asking, query, policy, presented)
-    whole = encode(recorder.record(entry))
-    assert recorder.line(entry) == whole
-    assert recorder.at_once(entry) in {None, whole}
-    assert recorder.at_once(entry) in {None, whole}  # of remembered parts
+    decided = data.draw(st.lists(entries(policy), max_size=4))
+    assert recorder.lines(decided) == [encode(recorder.record(entry)) for entry in decided]
 
 
-def test_the_usual_is_made_at_once_where_the_policy_reads_no_property(tmp_path: Path) -> None:
-    recorder, who = Recorder((), 1), Identity("alice", method=Method.BEARER, expires=NOW + 60)
-    query = Query(Action("GET"), Entity("resource", "/a"), {"ip": "203.0.113.9"})
-    made = []
-    for name, matcher in (("plain", "r.sub == p.sub"), ("reads", "r.sub.team == p.sub")):
-        policy = snapshot(tmp_path / name, matcher)
-        verdict = Verdict(Outcome.ALLOW, Reason.GRANTED, who, revision=policy.revision)
-        entry = Entry("id", NOW, 1e-5, verdict, "native", NOBODY, query, policy)
-        assert recorder.at_once(entry) is None  # what it reads is not known yet
-        whole = recorder.line(entry)
-        made.append(recorder.at_once(entry))
-        assert made[-1] in {None, whole}
-    assert [line is None for line in made] == [False, True]
-    assert Recorder(("ip",), 1).at_once(entry) is None
+def plain(policy: Snapshot, text: str = "/a") -> Entry:
+    who = Identity("alice", method=Method.BEARER, claims={"jti": "1"}, expires=NOW + 60)
+    query = Query(Action("GET"), Entity("resource", text), {"ip": "203.0.113.9"})
+    verdict = Verdict(Outcome.ALLOW, Reason.GRANTED, who, ("a",), revision=policy.revision)
+    return Entry("id", NOW, 1e-5, verdict, "native", NOBODY, query, policy)
 
 
-def test_parts_of_one_identity_are_not_those_of_its_other_roles(tmp_path: Path) -> None:
-    policy, recorder = snapshot(tmp_path, "r.sub == p.sub"), Recorder((), 1)
-    who = Identity("alice", method=Method.BEARER, expires=NOW + 60)
-    query = Query(Action("GET"), Entity("resource", "/a"))
-    for roles in (("a",), ("b",), ("a", "b")):
-        for presented in (None, "f" * 32):
-            verdict = Verdict(Outcome.ALLOW, Reason.GRANTED, who, roles)
-            entry = Entry("id", NOW, 0, verdict, "native", NOBODY, query, policy, presented)
-            assert recorder.line(entry) == encode(recorder.record(entry))
+def test_of_a_plain_decision_nothing_is_looked_at_twice(policy: Snapshot) -> None:
+    entry = plain(policy)
+    assert usual(entry, NOTHING, None) == Recorder((), 1).record(entry)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\x7f", "eyJhbGciOi.eyJzdWI", "/x" * 9_000])
+def test_the_lines_beside_an_odd_one_are_as_ever(policy: Snapshot, odd: str) -> None:
+    recorder, entry = Recorder((), 1), plain(policy)
+    line, strange, again = recorder.lines([entry, plain(policy, odd), entry])
+    assert line == again == recorder.lines([entry])[0]
+    assert strange != line
+    assert strange == encode(recorder.record(plain(policy, odd)))
+
+
+def test_what_is_masked_is_never_in_a_usual_line(policy: Snapshot) -> None:
+    assert b"203.0.113.9" in Recorder((), 1).lines([plain(policy)])[0]
+    assert b"203.0.113.9" not in Recorder(("ip",), 1).lines([plain(policy)])[0]

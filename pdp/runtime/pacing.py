@@ -12,8 +12,8 @@ _CROWDED: Final = 0.1  # of our own time on a core, others had one: somebody doe
 _REST: Final = 6.0  # for each second of work, where it is crowded
 _NAP: Final = 0.00002  # seconds; a thread that waits for the interpreter has it then
 _LONGEST: Final = 0.05  # seconds of one rest
-_PATIENCE: Final = 20.0  # seconds of rests; then an edit has waited long enough
-_LESS: Final = 1.0  # is then the rest for each second of work
+_PATIENCE: Final = 40.0  # seconds of rests; then an edit has waited long enough
+_LESS: Final = 2.0  # is then the rest for each second of work
 
 
 class Pace:

@@ -18,6 +18,7 @@ import msgspec
 
 from pdp.errors import ConfigurationError, Problem
 from pdp.model import Outcome
+from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_metrics import JournalMetrics
 from pdp.runtime.journal_record import Recorder
 from pdp.runtime.journal_settings import OFF, DecisionLogSettings
@@ -28,6 +29,7 @@ from pdp.runtime.turns import ALONE, Turn
 log = logging.getLogger("pdp.journal")
 
 _MADE: Final = 128  # records that are made in one go: the loop waits for its turn meanwhile
+_TOGETHER: Final = 16  # that are encoded in one call, in which no other thread can run
 _GATHER_SECONDS: Final = 0.05  # before a batch that would be small: waking up costs more than it
 _RETRY_SECONDS: Final = 0.25
 _TELL_SECONDS: Final = 1.0
@@ -74,6 +76,10 @@ class Journal:
     def refuses(self) -> bool:
         """Whether the next decision must be a fault, because it could not be recorded."""
         return self._fails_closed and len(self._queue) >= self._most
+
+    def kept(self, snapshot: Snapshot) -> Snapshot | None:
+        """What an entry has to keep of the policy, so that its record can be made."""
+        return self._recorder.kept(snapshot)
 
     def put(self, entry: Entry) -> None:
         """Have a decision recorded soon; one for which there is no room is counted.
@@ -152,6 +158,10 @@ class Journal:
     def _batch(self) -> list[bytes]:
         queue = self._queue
         entries = [queue.popleft() for _ in range(min(_MADE, len(queue)))]
+        parts = (entries[at : at + _TOGETHER] for at in range(0, len(entries), _TOGETHER))
+        return [line for part in parts for line in self._lines(part)]
+
+    def _lines(self, entries: list[Entry]) -> list[bytes]:
         try:
             return self._recorder.lines(entries)
         except Exception:  # noqa: BLE001 - one by one it shows which

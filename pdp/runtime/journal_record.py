@@ -17,7 +17,7 @@ from pdp.runtime.journal_values import (
     LONGEST_RESOURCE,
     Values,
     encode,
-    encode_all,
+    encode_plain,
     resource_id,
     text_or_none,
 )
@@ -34,15 +34,21 @@ class Recorder:
         self._sampled = sample_allows if sample_allows < 1 else None
         self._names: dict[str, Names] = {}
 
+    def kept(self, snapshot: Snapshot) -> Snapshot | None:
+        """What a record needs of the policy: nothing of one that is known to read no property."""
+        return None if self._names.get(snapshot.revision) is _NO_NAMES else snapshot
+
     def lines(self, entries: Sequence[Entry]) -> list[bytes]:
         """The records of decisions, each ended by a line feed."""
+        if self._masks:
+            return [*map(self.line, entries)]
         records = [*map(self._usual, entries)]
-        lines = encode_all(records)
-        if all(records) and max(map(len, lines), default=0) <= LONGEST:
+        lines = encode_plain(records) if all(records) else None
+        if lines is not None and max(map(len, lines), default=0) <= LONGEST:
             return lines
         return [
-            line if record and fits(record) else self.line(entry)
-            for entry, record, line in zip(entries, records, lines, strict=True)
+            encode(record) if record and fits(record) else self.line(entry)
+            for entry, record in zip(entries, records, strict=True)
         ]
 
     def line(self, entry: Entry) -> bytes:
@@ -99,11 +105,11 @@ class Recorder:
     def _usual(self, entry: Entry) -> Record | None:
         """The record, if it seems that all of it can stand there as it is."""
         query, snapshot = entry.query, entry.snapshot
-        if query is None or self._masks:
+        if query is None:
             return None
         if snapshot is None or self._names_of(snapshot) is _NO_NAMES:
             return usual(entry, NOTHING, self._sampled)
-        values = Values(self._masks)
+        values = Values(frozenset())
         read = self._read(entry, query, values)
         if values.masked or values.shortened:
             return None

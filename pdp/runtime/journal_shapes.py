@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -55,8 +54,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     subject: Party | None = None
     named: Party | None = None
     method: Method | None = None
-    roles: Sequence[str] = ()
-    asserted_roles: Sequence[str] = ()
+    roles: tuple[str, ...] = ()
+    asserted_roles: tuple[str, ...] = ()
     domain: str | None = None
     issuer: str | None = None
     kid: str | None = None

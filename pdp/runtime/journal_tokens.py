@@ -11,7 +11,8 @@ from pdp.model import Credentials, Identity, Method
 
 _SHOWN: Final = 32  # hex digits of a fingerprint
 _SHORTEST_TOKEN: Final = 32  # what is shorter could be guessed from its digest
-_REMEMBERED: Final = 2_048
+_REMEMBERED: Final = 2_048  # fingerprints of ids
+_SHORT_ID: Final = 128  # characters of one that is remembered: a UUID has 36
 _TOKENS: Final = frozenset({Method.BEARER, Method.SESSION})
 
 
@@ -26,7 +27,9 @@ def token_id(identity: Identity | None) -> str | None:
 def fingerprint(identity: Identity | None) -> str | None:
     """That of a good token with an id: however it is spelt, it is the same."""
     jti = token_id(identity)
-    return None if jti is None else _digest_of_id(jti)
+    if jti is None:
+        return None
+    return _digest_of_id(jti) if len(jti) <= _SHORT_ID else digest(jti)
 
 
 def presented_token(

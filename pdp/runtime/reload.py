@@ -234,7 +234,7 @@ def _let_go(held: list[Any]) -> None:
 
 
 async def _retire(replaced: list[Snapshot]) -> None:
-    """Free a policy that was replaced, once no request is judged by it.
+    """Free a policy that was replaced, once no request is judged by it and no record needs it.
 
     In a thread and piece by piece: freed at once, a large one would stop the loop for long.
     """

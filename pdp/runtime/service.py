@@ -215,8 +215,8 @@ class Service:
         self.metrics.decided(verdict, surface, seconds)
         if journal is not None:
             token = self._token(verdict.identity, credentials) if credentials else None
-            by = asking()
-            entry = Entry(decision.id, at, seconds, verdict, surface, by, query, snapshot, token)
+            by, kept = asking(), journal.kept(snapshot)
+            entry = Entry(decision.id, at, seconds, verdict, surface, by, query, kept, token)
             journal.put(entry)
         return decision
 

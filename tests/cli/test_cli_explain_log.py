@@ -20,13 +20,13 @@ RECORD = {
     "verdict": "forbidden",
     "status": 403,
     "reason": "not_granted",
+    "duration_us": 31,
     "subject": {"id": "alice", "type": "user"},
     "method": "bearer",
     "action": "DELETE",
     "resource": "/invoices/7",
     "ip": "203.0.113.9",
     "policy_revision": load(STARTER).snapshot.revision,
-    "duration_us": 31,
 }
 
 

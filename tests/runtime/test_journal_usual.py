@@ -30,7 +30,8 @@ from pdp.runtime.journal_usual import NOTHING, usual
 from pdp.runtime.journal_values import LONGEST, MOST, encode
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-ODD = ("", "a", 'q"\\', "é", "\u2028", "\x7f", "\ud800", "eyJhbGciOi.eyJzdWI", "x" * (LONGEST + 1))
+LONG = ("x" * (LONGEST + 1), "eyJhbGciOi." + "x" * LONGEST, "eyJ" + "x" * LONGEST + ".y")
+ODD = ("", "a", 'q"\\', "é", "\u2028", "\x7f", "\ud800", "eyJhbGciOi.eyJzdWI", *LONG)
 TEXT = st.sampled_from(ODD) | st.text(max_size=8)
 NAMES = st.lists(TEXT, max_size=3).map(tuple) | st.just(("role",) * (MOST + 1))
 RESOURCES = TEXT | st.sampled_from(("/a?b=c", "http://u:p@h/a#b", "/x" * LONGEST, "/y" * 5_000))
@@ -116,13 +117,23 @@ def test_of_a_plain_decision_nothing_is_looked_at_twice(policy: Snapshot) -> Non
     assert usual(entry, NOTHING, None) == Recorder((), 1).record(entry)
 
 
-@pytest.mark.parametrize("odd", ["\ud800", "\x7f", "eyJhbGciOi.eyJzdWI", "/x" * 9_000])
+@pytest.mark.parametrize("odd", ["\ud800", "\x7f", "eyJhbGciOi.eyJzdWI", "/x" * 9_000, *LONG])
 def test_the_lines_beside_an_odd_one_are_as_ever(policy: Snapshot, odd: str) -> None:
     recorder, entry = Recorder((), 1), plain(policy)
     line, strange, again = recorder.lines([entry, plain(policy, odd), entry])
     assert line == again == recorder.lines([entry])[0]
     assert strange != line
     assert strange == encode(recorder.record(plain(policy, odd)))
+
+
+def test_of_a_policy_that_reads_no_property_nothing_is_kept(tmp_path: Path) -> None:
+    recorder, kept = Recorder((), 1), []
+    for name, matcher in (("plain", "r.sub == p.sub"), ("reads", "r.sub.team == p.sub")):
+        policy = snapshot(tmp_path / name, matcher)
+        assert recorder.kept(policy) is policy  # what it reads is not known yet
+        recorder.lines([plain(policy)])
+        kept.append(recorder.kept(policy) is policy)
+    assert kept == [False, True]
 
 
 def test_what_is_masked_is_never_in_a_usual_line(policy: Snapshot) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pdp.model import ANONYMOUS, RESOURCE_TYPE, STATUS, Identity, Outcome
-from pdp.runtime.journal_asking import NOBODY, Asking, request_id, trace_id
+from pdp.model import ANONYMOUS, RESOURCE_TYPE, STATUS, Identity, Method, Outcome
+from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
 from pdp.runtime.journal_tokens import fingerprint
 from pdp.runtime.journal_values import LONGEST, LONGEST_RESOURCE, MOST, resource_id, text_or_none
@@ -13,8 +13,12 @@ from pdp.runtime.journal_values import LONGEST, LONGEST_RESOURCE, MOST, resource
 Read = tuple[dict[str, Any], dict[str, Any]]  # properties and facts that the policy reads
 NOTHING: Final[Read] = ({}, {})
 _ALLOW: Final = Outcome.ALLOW
-_NO_IDS: Final = (None, None, None)
-_NOBODY: Final = (None, None, None, (), (), None, None, None, None)
+_Text = str | None
+_Roles = tuple[str, ...]
+_Asker = tuple[  # from `subject` to `key_id`
+    Party | None, None, Method | None, _Roles, _Roles, _Text, _Text, _Text, _Text
+]
+_NOBODY: Final[_Asker] = (None, None, None, (), (), None, None, None, None)
 _TEXTS: Final = (
     *("caller", "domain", "issuer", "kid", "key_id", "token"),
     *("action", "resource_type", "ip", "country"),
@@ -32,6 +36,7 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
         return None
     if len(verdict.roles) > MOST or (who is not None and len(who.roles) > MOST):
         return None
+    asker: _Asker = _NOBODY if who is None else _asker(who, verdict.roles)
     outcome, what, context, rule = verdict.outcome, query.resource, query.context, verdict.rule
     return Record(  # by position, which takes a quarter of the time
         entry.id,
@@ -42,13 +47,16 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
         verdict.reason,
         round(entry.seconds * 1e6),
         None,  # detail
-        *(_NO_IDS if by is NOBODY else _ids(by)),
-        *(_NOBODY if who is None else _asker(who, verdict.roles)),
+        None if by is NOBODY else request_id(by.request_ids),
+        None if by is NOBODY else trace_id(by.traceparents),
+        by.caller or None,
+        *asker,
         fingerprint(who) or entry.presented or None,
         query.action.name or None,
         resource_id(what.id) or None,
         None if what.type == RESOURCE_TYPE else what.type or None,
-        *read,
+        read[0],
+        read[1],
         text_or_none(context.get("ip")),
         text_or_none(context.get("country")),
         verdict.layer,
@@ -58,16 +66,10 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
     )
 
 
-def _ids(by: Asking) -> tuple[Any, ...]:
-    """From `request_id` to `caller`."""
-    return request_id(by.request_ids), trace_id(by.traceparents), by.caller or None
-
-
-def _asker(who: Identity, roles: tuple[str, ...]) -> tuple[Any, ...]:
-    """From `subject` to `key_id`; nobody else is named."""
+def _asker(who: Identity, roles: _Roles) -> _Asker:
     return (
         Party(who.id, who.type),
-        None,
+        None,  # named
         who.method,
         roles,
         who.roles,

@@ -55,15 +55,17 @@ class Pdp:
 
     def take(self) -> list[dict[str, Any]]:
         """The decisions since the last time, as they were logged, which is a moment later."""
-        before, self._taken = self._taken, self._made()
+        made = self._made()
         data = b""
         for _ in range(500):
             data += self._decisions.read()
             whole = data.endswith(b"\n") or not data
-            if whole and data.count(b"\n") >= self._taken - before:
+            if whole and self._taken + data.count(b"\n") >= made:
+                # What is decided meanwhile may be here already: lines are counted, not decisions.
+                self._taken += data.count(b"\n")
                 return [json.loads(line) for line in data.splitlines()]
             time.sleep(0.005)
-        raise AssertionError(f"of {self._taken - before} decisions there are {data!r}")
+        raise AssertionError(f"of {made - self._taken} decisions there are {data!r}")
 
     def _made(self) -> int:
         """How many decisions were made so far."""

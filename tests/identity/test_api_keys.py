@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import statistics
 import time
 from collections.abc import Callable
 from math import inf
@@ -327,8 +326,8 @@ def test_unknown_expired_and_disabled_keys_take_the_time_of_good_ones() -> None:
     for _ in range(60):
         for key, measured in times.items():  # in turn, so that all have the same weather
             measured.append(timed(lambda key=key: keys.find(key, NOW)))  # type: ignore[misc]
-    middles = [statistics.median(measured) for measured in times.values()]
-    assert max(middles) < 1.5 * min(middles)
+    best = [*map(min, times.values())]  # of sixty: nobody else was working just then
+    assert max(best) < 1.5 * min(best)
 
 
 def timed(call: Callable[[], object]) -> float:

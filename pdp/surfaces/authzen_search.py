@@ -14,6 +14,7 @@ from pdp.errors import RequestError
 from pdp.model import Answer, Query
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
+from pdp.runtime.search_metrics import SearchMetrics
 from pdp.search import Late
 from pdp.surfaces.authzen import SURFACE
 from pdp.surfaces.authzen_bodies import read_evaluation
@@ -49,6 +50,7 @@ class Search:
         self._tokens = PageTokens(context.service.page_key)
         self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
         self._waiting = 0
+        self._metrics = SearchMetrics(context.service.metrics.registry)
 
     async def subjects(self, request: Request) -> Answer:
         """Who may do this action on this resource?"""
@@ -76,6 +78,7 @@ class Search:
                 after, limit = self._tokens.open(token, asked, snapshot.revision, limit)
         limit = limit or server.max_page
         if self._waiting >= server.max_searches:
+            self._metrics.refused()
             busy = plain(503, _BUSY)
             return Answer(busy.status, (*busy.headers, ("Retry-After", "1")), busy.body)
         page = await self._run(request, body, query, snapshot, after, limit)
@@ -122,16 +125,18 @@ class Search:
                 )
         finally:
             self._waiting -= 1
+        search, seconds = body.search, time.perf_counter() - started
+        self._metrics.found(search, seconds)
         facts = {
             "surface": SURFACE,
-            "search": type(body).__name__.removesuffix("SearchBody").lower(),
+            "search": search,
             "subject": query.subject and query.subject.id,
             "action": query.action.name,
             "resource": query.resource.id,
             "results": len(page.results),
             "more": page.cursor is not None,
             "policy_revision": snapshot.revision,
-            "duration_us": round((time.perf_counter() - started) * 1e6),
+            "duration_us": round(seconds * 1e6),
         }
         log.info("search", extra={"facts": facts})
         return page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, Unpack
+from typing import Any, ClassVar, NamedTuple, TypeVar, Unpack
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -70,6 +70,7 @@ class SearchBody(Struct, frozen=True, kw_only=True):
 class SubjectSearchBody(SearchBody, frozen=True, kw_only=True):
     """`POST /access/v1/search/subject`."""
 
+    search: ClassVar = "subject"
     subject: WantedBody
     action: ActionBody
     resource: EntityBody
@@ -94,6 +95,7 @@ class SubjectSearchBody(SearchBody, frozen=True, kw_only=True):
 class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
     """`POST /access/v1/search/resource`."""
 
+    search: ClassVar = "resource"
     subject: EntityBody
     action: ActionBody
     resource: WantedBody
@@ -118,6 +120,7 @@ class ResourceSearchBody(SearchBody, frozen=True, kw_only=True):
 class ActionSearchBody(SearchBody, frozen=True, kw_only=True):
     """`POST /access/v1/search/action`."""
 
+    search: ClassVar = "action"
     subject: EntityBody
     resource: EntityBody
 

@@ -339,3 +339,7 @@ async def test_searches_that_wait_are_bounded(tmp_path: Path) -> None:
         assert {response.status for response, _ in answers} == {200, 503}
         response, _ = await ask(server, "search/subject", READERS)
         assert response.status == 200
+        value = server.service.metrics.registry.get_sample_value
+        assert value("pdp_searches_refused_total") == len(busy)
+        pages = value("pdp_search_duration_seconds_count", {"search": "subject"})
+        assert pages == len(answers) - len(busy) + 1

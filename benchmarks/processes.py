@@ -111,6 +111,11 @@ def on_core(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def stolen() -> float:
+    """How many seconds the machine's host has kept its cores from it by now, all together."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=9)[8]) / TICKS
+
+
 def megabytes(pid: int, name: str = "VmRSS") -> float:
     """The memory of a process now, or with `VmHWM` the most it ever had; 0 if it ended."""
     with contextlib.suppress(OSError):

@@ -97,6 +97,8 @@ def main() -> None:
         given.rounds = 1
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is missing: apt-get install wrk")
+    if given.write and not given.write.is_file():
+        raise SystemExit(f"{given.write}: no such page, in which tables could be replaced")
     with tempfile.TemporaryDirectory() as made:
         place = Path(made)
         write_policy(place / "policies")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import uvloop
-from processes import on_core
+from processes import on_core, stolen
 from service_report import Results, Round
 from service_servers import PINNED
 from soak_load import Edits, Load, meanwhile, reloads
@@ -46,25 +46,30 @@ class Steady:
         found: dict[str, list[Round]] = {part: [] for part in parts}
         with server(self._directory, self._place, before=PINNED) as process:
             await self._load(CALIBRATION_SECONDS / 4)
-            full = await self._load(CALIBRATION_SECONDS)
-            rate = len(full.seen.milliseconds) / (CALIBRATION_SECONDS * self._scale)
             for part in parts * self._rounds:
-                found[part].append(await self._round(process.pid, rate * PARTS[part]))
+                found[part].append(await self._round(process.pid, PARTS[part]))
         return found
 
-    async def _round(self, pid: int, rate: float) -> Round:
+    async def _round(self, pid: int, part: float) -> Round:
         await settled(pid)
+        rate = part * await self._full_rate()
         quiet = await self._load(SECONDS, rate)
         before = await self._activated()
-        busy = Load(self._place, self._asked, self._known)
+        busy, seconds, lost = self._new_load(), BUSY_SECONDS * self._scale, stolen()
         async with meanwhile(self._replace()):
-            await busy.run(BUSY_SECONDS * self._scale, rate)
+            await busy.run(seconds, rate)
+        lost = (stolen() - lost) / seconds
         await settled(pid)
         after = await self._activated()
         if wrong := quiet.seen.wrong + busy.seen.wrong:
             raise SystemExit(f"wrong answers: {dict(wrong)}")
-        seen = (quiet.seen, busy.seen)
-        return Round(rate, after - before, *((one.late(500), one.late(990)) for one in seen))
+        late = [(one.seen.late(500), one.seen.late(990)) for one in (quiet, busy)]
+        return Round(rate, after - before, *late, lost)
+
+    async def _full_rate(self) -> float:
+        """Requests per second; for each round anew, since other work may slow the machine down."""
+        full = await self._load(CALIBRATION_SECONDS)
+        return len(full.seen.milliseconds) / (CALIBRATION_SECONDS * self._scale)
 
     async def _replace(self) -> None:
         """Edit the policy, and again once that is live, but not too often."""
@@ -78,8 +83,11 @@ class Steady:
     async def _activated(self) -> int:
         return (await reloads(self._place))["activated"]
 
+    def _new_load(self) -> Load:
+        return Load(self._place, self._asked, self._known)
+
     async def _load(self, seconds: float, rate: float | None = None) -> Load:
-        load = Load(self._place, self._asked, self._known)
+        load = self._new_load()
         await load.run(seconds * self._scale, rate)
         return load
 

@@ -14,7 +14,10 @@ PLOT = "throughput.svg"
 LIMIT, OURS = "limit", "log in a file"
 TURNS = ("requests/s", "of the limit", "per CPU second", "of the limit", "p50 ms", "p99 ms")
 PEERS = ("requests/s", "of ours", "per CPU second", "of ours", "p50 ms", "p99 ms")
-RELOADS = ("questions/s", "reloads", "p50 ms", "p99 ms", "p99 with reloads", "times as long")
+RELOADS = (
+    *("questions/s", "reloads", "p50 ms", "p99 ms"),
+    *("p99 with reloads", "times as long", "stolen %"),
+)
 
 Table = tuple[str, tuple[str, ...], list[list[str]]]  # heading, columns, cells
 Turns = dict[tuple[str, str], list[Measured]]  # of a question and a server, round by round
@@ -28,6 +31,7 @@ class Round:
     reloads: int
     quiet: tuple[float, float]  # p50 and p99, ms
     busy: tuple[float, float]
+    stolen: float  # by the machine's host meanwhile: the share of a core
 
 
 @dataclass
@@ -86,6 +90,7 @@ def reload_table(results: Results) -> Table:
             f"{median(one.quiet[1] for one in rounds):.2f}",
             f"{median(one.busy[1] for one in rounds):.2f}",
             f"{median(one.busy[1] / one.quiet[1] for one in rounds):.2f}",
+            f"{median(one.stolen for one in rounds):.1%}".rstrip("%"),
         ]
         for kind, rounds in results.reloads.items()
     ]

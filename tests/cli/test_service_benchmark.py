@@ -65,7 +65,7 @@ def test_peers_are_asked_the_same(told: str) -> None:
 
 def test_reloads_are_counted(told: str) -> None:
     (reloads,) = table(told, "While policies are replaced")
-    assert re.fullmatch(rf"\| 500 \| half{FIGURES}", reloads), reloads
+    assert re.fullmatch(rf"\| 500 \| half{FIGURES} [\d.]+ \|", reloads), reloads
     assert int(reloads.split(" | ")[3]) >= 1, reloads  # of three: the machine may be busy
 
 
@@ -85,3 +85,9 @@ def test_a_program_that_is_none_ends_it(tmp_path: Path) -> None:
     done = short("--only", "evaluation", f"--opa={tmp_path / 'none'}")
     assert done.returncode == 1
     assert "none is no program" in done.stderr
+
+
+def test_a_page_that_is_none_ends_it_at_once(tmp_path: Path) -> None:
+    done = short("--only", "evaluation", f"--write={tmp_path / 'none'}")
+    assert done.returncode == 1
+    assert "no such page" in done.stderr

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 # Seconds: a page ends after half a second of its own, and may have waited for others.
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-SEARCHES: Final = ("subject", "resource", "action")
+_SEARCHES: Final = ("subject", "resource", "action")
 
 
 class SearchMetrics:
@@ -22,7 +22,7 @@ class SearchMetrics:
             buckets=_BUCKETS,
             registry=registry,
         )
-        for search in SEARCHES:
+        for search in _SEARCHES:
             self._seconds.labels(search)
         self._refused = Counter(
             "pdp_searches_refused",

@@ -19,6 +19,7 @@ from prometheus_client import (
 
 from pdp import __version__
 from pdp.runtime.decision_metrics import DecisionMetrics
+from pdp.runtime.search_metrics import SearchMetrics
 
 _LAG_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _LAG_EVERY: Final = 0.25  # seconds between samples
@@ -30,6 +31,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.decided = DecisionMetrics(self.registry).decided
+        self.searches = SearchMetrics(self.registry)
         self._loaded = Gauge(
             "pdp_policy_last_reload_success_timestamp_seconds",
             "When the live policy was loaded.",

@@ -14,7 +14,6 @@ from pdp.errors import RequestError
 from pdp.model import Answer, Query
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.callers import Caller
-from pdp.runtime.search_metrics import SearchMetrics
 from pdp.search import Late
 from pdp.surfaces.authzen import SURFACE
 from pdp.surfaces.authzen_bodies import read_evaluation
@@ -50,7 +49,7 @@ class Search:
         self._tokens = PageTokens(context.service.page_key)
         self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
         self._waiting = 0
-        self._metrics = SearchMetrics(context.service.metrics.registry)
+        self._metrics = context.service.metrics.searches
 
     async def subjects(self, request: Request) -> Answer:
         """Who may do this action on this resource?"""

@@ -55,16 +55,16 @@ class Steady:
         rate = part * await self._full_rate()
         quiet = await self._load(SECONDS, rate)
         before = await self._activated()
-        busy, seconds, lost = self._new_load(), BUSY_SECONDS * self._scale, stolen()
+        busy, seconds, stolen_before = self._new_load(), BUSY_SECONDS * self._scale, stolen()
         async with meanwhile(self._replace()):
             await busy.run(seconds, rate)
-        lost = (stolen() - lost) / seconds
+        share = (stolen() - stolen_before) / seconds
         await settled(pid)
         after = await self._activated()
         if wrong := quiet.seen.wrong + busy.seen.wrong:
             raise SystemExit(f"wrong answers: {dict(wrong)}")
         late = [(one.seen.late(500), one.seen.late(990)) for one in (quiet, busy)]
-        return Round(rate, after - before, *late, lost)
+        return Round(rate, after - before, *late, share)
 
     async def _full_rate(self) -> float:
         """Requests per second; for each round anew, since other work may slow the machine down."""

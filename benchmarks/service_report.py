@@ -90,7 +90,7 @@ def reload_table(results: Results) -> Table:
             f"{median(one.quiet[1] for one in rounds):.2f}",
             f"{median(one.busy[1] for one in rounds):.2f}",
             f"{median(one.busy[1] / one.quiet[1] for one in rounds):.2f}",
-            f"{median(one.stolen for one in rounds):.1%}".rstrip("%"),
+            f"{median(100 * one.stolen for one in rounds):.1f}",
         ]
         for kind, rounds in results.reloads.items()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
@@ -25,9 +26,11 @@ log = logging.getLogger("pdp.http")
 
 MOST_HEADERS: Final = 1_024  # aiohttp's 128 would make a 400 of what gateways let through
 
+_TOGETHER: Final = 16  # answers that are sent in one go
 _UNREADABLE: Final = failed(400, "invalid_request", "The request cannot be read.")
 
 Answering = Callable[[Request], Work[Answer]]  # which never fails
+Made = tuple["Protocol", asyncio.Transport, bytes, bool]  # an answer, and whether all goes on
 
 
 class Exchange(web.BaseRequest):
@@ -61,8 +64,7 @@ class Protocol(Connection):
     def takes(self, message: RawRequestMessage, content: StreamReader, body: bytes, /) -> bool:
         """Whether a request that is all here will be answered without aiohttp's hearing of it.
 
-        That is done once all that has come by now, by whatever connection, is read: the same work
-        again and again is quicker than all of it in turns.
+        It waits for its turn among those of other connections.
         """
         if (
             self._asked is not None
@@ -74,13 +76,14 @@ class Protocol(Connection):
         ):
             return False
         self._asked = message, content, body
-        self._loop.call_soon(self._answer)
+        self._server.take(self)
         return True
 
-    def _answer(self) -> None:
+    def answer(self) -> Made | None:
+        """What is to be sent; None where that is not known yet, or nobody is there any more."""
         asked, transport = self._asked, self.transport
         if asked is None or transport is None or transport.is_closing():
-            return
+            return None
         message, content, body = asked
         request = Request(message.method, message.path, message.headers, self, body)
         answer = begin(self._server.answer(request))
@@ -88,13 +91,17 @@ class Protocol(Connection):
         if isinstance(answer, Begun):
             self._begun = answer, asking()
             self._hand_over(message, content)
-            return
-        data, goes_on = written(answer, keep_alive=True)
-        transport.write(data)
-        if goes_on:
-            self._keeps_alive()
-        else:
-            transport.close()
+            return None
+        return self, transport, *written(answer, keep_alive=True)
+
+    def answered(self) -> None:
+        """A request was answered that aiohttp did not hear of: wait for the next one."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        self._keepalive = True
+        self._next_keepalive_close_time = end = self._loop.time() + self._keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
 
     def _hand_over(self, message: RawRequestMessage, content: StreamReader) -> None:
         """Let aiohttp go on with it, before whatever has come meanwhile."""
@@ -128,15 +135,6 @@ class Protocol(Connection):
         if resume_parser or self._reading_paused:
             super().resume_reading(resume_parser)
 
-    def _keeps_alive(self) -> None:
-        """A request was answered that aiohttp did not hear of: wait for the next one."""
-        if self._parser is not None:
-            self._parser.message_consumed()
-        self._keepalive = True
-        self._next_keepalive_close_time = end = self._loop.time() + self._keepalive_timeout
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(end, self._process_keepalive)
-
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nobody waits any more for what was asked, and may have begun."""
         self._asked = self._begun = None
@@ -157,10 +155,16 @@ class Protocol(Connection):
 
 
 class Server(BoundedServer):
-    """aiohttp's low-level server, within bounds; `answer` is for every request."""
+    """aiohttp's low-level server, within bounds; `answer` is for every request.
+
+    Requests that came at the same time, by whatever connections, are read, then answered, then
+    their answers sent: the same work again and again is quicker than all of it in turns, and a
+    client that sleeps is woken once for many answers.
+    """
 
     def __init__(self, answer: Answering, server: ServerSettings, bounds: Bounds) -> None:
         self.answer = answer
+        self._asked: deque[Protocol] = deque()
         super().__init__(
             _handle,
             bounds,
@@ -171,6 +175,29 @@ class Server(BoundedServer):
             max_headers=MOST_HEADERS,
             auto_decompress=False,
         )
+
+    def take(self, protocol: Protocol) -> None:
+        """Answer its request soon."""
+        if not self._asked:
+            self._loop.call_soon(self._answer_some)
+        self._asked.append(protocol)
+
+    def _answer_some(self) -> None:
+        asked, made = self._asked, list[Made]()
+        try:
+            for _ in range(min(_TOGETHER, len(asked))):
+                answer = asked.popleft().answer()
+                if answer is not None:
+                    made.append(answer)
+        finally:  # whatever befell one of them
+            if asked:
+                self._loop.call_soon(self._answer_some)
+            for protocol, transport, data, goes_on in made:
+                transport.write(data)
+                if goes_on:
+                    protocol.answered()
+                else:
+                    transport.close()
 
     def __call__(self) -> Protocol:
         """One connection."""

@@ -46,7 +46,7 @@ def _check_log(loaded: Loaded) -> None:
     metrics = JournalMetrics(CollectorRegistry())
     journal = open_journal(loaded.server.decision_log, loaded.decision_log, metrics)
     if journal is not None:
-        journal.stop(0)
+        journal.close()
 
 
 def _reserve(loaded: Loaded, opened: contextlib.ExitStack) -> dict[str, Reserved]:

@@ -28,6 +28,7 @@ from pdp.policy.entities import read_entities
 from pdp.policy.facts import Entities, Facts, Source, gather
 from pdp.policy.layer import Layer
 from pdp.policy.matcher.functions import Match, compile_key_match2
+from pdp.policy.reads import Reads, reads_of
 from pdp.policy.roles import RoleGraph
 from pdp.policy.search.known import World
 from pdp.policy.settings import (
@@ -79,6 +80,7 @@ class Snapshot:
     credentialing: Credentialing
     reserved: frozenset[str]
     world: World  # what searches go by
+    reads: Reads  # what a record must tell so that the decision can be judged again
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -179,6 +181,7 @@ def build_snapshot(
         credentialing=credentialing,
         reserved=reserved,
         world=World(tuple(layers), entities, reserved, credentialing.role_prefixes),
+        reads=reads_of(layers),
     )
     return snapshot, problems
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from pdp.model import ANONYMOUS, RESOURCE_TYPE, Entity, Identity, Outcome, Query, Verdict
-from pdp.policy.snapshot import Snapshot
+from pdp.policy.reads import NOTHING as READS_NOTHING
 from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
-from pdp.runtime.journal_names import Names, names_of
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
 from pdp.runtime.journal_tokens import fingerprint
 from pdp.runtime.journal_usual import NOTHING, Read, fits, usual
@@ -22,21 +21,13 @@ from pdp.runtime.journal_values import (
     text_or_none,
 )
 
-_MOST_SNAPSHOTS: Final = 4
-_NO_NAMES: Final = Names()
-
 
 class Recorder:
-    """Turns entries into lines; remembers what each policy reads."""
+    """Turns entries into lines."""
 
     def __init__(self, mask: Iterable[str], sample_allows: float) -> None:
         self._masks = frozenset(mask)
         self._sampled = sample_allows if sample_allows < 1 else None
-        self._names: dict[str, Names] = {}
-
-    def kept(self, snapshot: Snapshot) -> Snapshot | None:
-        """What a record needs of the policy: nothing of one that is known to read no property."""
-        return None if self._names.get(snapshot.revision) is _NO_NAMES else snapshot
 
     def lines(self, entries: Sequence[Entry]) -> list[bytes]:
         """The records of decisions, each ended by a line feed."""
@@ -99,7 +90,7 @@ class Recorder:
         named = query.subject
         if named is not None and not query.is_about(identity):
             told["named"] = _party(named, values)
-        told["attributes"], told["context"] = self._read(entry, query, values)
+        told["attributes"], told["context"] = _read(entry, query, values)
         return told
 
     def _usual(self, entry: Entry) -> Record | None:
@@ -107,34 +98,25 @@ class Recorder:
         query, snapshot = entry.query, entry.snapshot
         if query is None:
             return None
-        if snapshot is None or self._names_of(snapshot) is _NO_NAMES:
+        if snapshot is None or snapshot.reads is READS_NOTHING:
             return usual(entry, NOTHING, self._sampled)
         values = Values(frozenset())
-        read = self._read(entry, query, values)
+        read = _read(entry, query, values)
         if values.masked or values.shortened:
             return None
         return usual(entry, read, self._sampled)
 
-    def _read(self, entry: Entry, query: Query, values: Values) -> Read:
-        """The properties and the facts that the policy reads."""
-        names = _NO_NAMES if entry.snapshot is None else self._names_of(entry.snapshot)
-        if entry.snapshot is None or names is _NO_NAMES:
-            return NOTHING
-        attributes: dict[str, Any] = {}
-        if names.subject or names.resource or names.action:
-            identity = entry.verdict.identity or ANONYMOUS
-            facts = entry.snapshot.facts(query, identity, entry.at)
-            attributes = values.attributes(facts, names)
-        return attributes, values.context(query.context, names)
 
-    def _names_of(self, snapshot: Snapshot) -> Names:
-        names = self._names.get(snapshot.revision)
-        if names is None:
-            while len(self._names) >= _MOST_SNAPSHOTS:
-                del self._names[next(iter(self._names))]
-            found = names_of(snapshot.layers)
-            names = self._names[snapshot.revision] = _NO_NAMES if found == _NO_NAMES else found
-        return names
+def _read(entry: Entry, query: Query, values: Values) -> Read:
+    """The properties and the facts that the policy reads."""
+    snapshot = entry.snapshot
+    if snapshot is None or snapshot.reads is READS_NOTHING:
+        return NOTHING
+    reads, attributes = snapshot.reads, dict[str, Any]()
+    if reads.subject or reads.resource or reads.action:
+        identity = entry.verdict.identity or ANONYMOUS
+        attributes = values.attributes(snapshot.facts(query, identity, entry.at), reads)
+    return attributes, values.context(query.context, reads)
 
 
 def _settled(entry: Entry) -> dict[str, Any]:

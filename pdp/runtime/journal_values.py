@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pdp.policy.facts import Facts, Known, Unknown, step_into
-from pdp.runtime.journal_names import Names, Path
+from pdp.policy.reads import Path, Reads
 from pdp.runtime.journal_settings import ENTITIES
 
 MARKER: Final = "***"
@@ -63,20 +63,20 @@ class Values:
             self.shortened[name] = None
         return tuple(self._short(name, value) for value in values[:MOST])
 
-    def attributes(self, facts: Facts, names: Names) -> dict[str, Any]:
+    def attributes(self, facts: Facts, reads: Reads) -> dict[str, Any]:
         """The properties that the policy reads and that are known, by entity."""
         found: dict[str, Any] = {}
         for entity in ENTITIES:
-            paths = getattr(names, entity)
+            paths = getattr(reads, entity)
             if paths:
                 known = self._properties(getattr(facts, entity), paths, f"attributes.{entity}")
                 found |= {entity: known} if known else {}
         return found
 
-    def context(self, context: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    def context(self, context: Mapping[str, Any], reads: Reads) -> dict[str, Any]:
         """The facts that the policy reads and that are known."""
-        paths: Iterable[Path] = names.context
-        if names.whole:
+        paths: Iterable[Path] = reads.context
+        if reads.whole:
             paths = [(name,) for name in list(context)[:MOST]]
         found: dict[str, Any] = {}
         for path in paths:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import time
@@ -87,7 +86,7 @@ class Service:
     async def stop(self) -> None:
         """End what runs in the background; all that was decided is recorded before."""
         if self.journal is not None:
-            await asyncio.to_thread(self.journal.stop, self.loaded.server.drain_seconds)
+            await self.journal.stop(self.loaded.server.drain_seconds)
         await self.metrics.lag.stop()
         await self.watch.stop()
         await stop(self.loaded.beside.equipment)
@@ -215,9 +214,8 @@ class Service:
         self.metrics.decided(verdict, surface, seconds)
         if journal is not None:
             token = self._token(verdict.identity, credentials) if credentials else None
-            by, kept = asking(), journal.kept(snapshot)
-            entry = Entry(decision.id, at, seconds, verdict, surface, by, query, kept, token)
-            journal.put(entry)
+            by, number = asking(), decision.id
+            journal.put(Entry(number, at, seconds, verdict, surface, by, query, snapshot, token))
         return decision
 
     def _token(self, identity: Identity | None, credentials: Credentials) -> str | None:

@@ -126,16 +126,6 @@ def test_the_lines_beside_an_odd_one_are_as_ever(policy: Snapshot, odd: str) -> 
     assert strange == encode(recorder.record(plain(policy, odd)))
 
 
-def test_of_a_policy_that_reads_no_property_nothing_is_kept(tmp_path: Path) -> None:
-    recorder, kept = Recorder((), 1), []
-    for name, matcher in (("plain", "r.sub == p.sub"), ("reads", "r.sub.team == p.sub")):
-        policy = snapshot(tmp_path / name, matcher)
-        assert recorder.kept(policy) is policy  # what it reads is not known yet
-        recorder.lines([plain(policy)])
-        kept.append(recorder.kept(policy) is policy)
-    assert kept == [False, True]
-
-
 def test_what_is_masked_is_never_in_a_usual_line(policy: Snapshot) -> None:
     assert b"203.0.113.9" in Recorder((), 1).lines([plain(policy)])[0]
     assert b"203.0.113.9" not in Recorder(("ip",), 1).lines([plain(policy)])[0]

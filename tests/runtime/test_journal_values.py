@@ -14,9 +14,9 @@ from pdp.errors import ConfigurationError
 from pdp.model import Action, Credentials, Entity, Identity, Method, Outcome, Query
 from pdp.pipeline import decide
 from pdp.policy.facts import Instant
+from pdp.policy.reads import Reads, reads_of
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_asking import Asking
-from pdp.runtime.journal_names import Names, names_of
 from pdp.runtime.journal_record import Recorder
 from pdp.runtime.journal_shapes import Entry, timestamp
 from pdp.runtime.journal_tokens import presented_token
@@ -67,55 +67,92 @@ def record(
 @pytest.mark.parametrize(
     ("matcher", "rows", "expected"),
     [
-        ("r.sub == p.sub", (), Names()),
-        ("r.sub.age > 17", (), Names(subject=(("age",),))),
-        ("r.sub.a.b == 1 && r.sub.a.c == 2", (), Names(subject=(("a", "b"), ("a", "c")))),
-        ("r.sub.a.b == 1 && 1 in r.sub.a", (), Names(subject=(("a",),))),
-        ("r.obj.owner == r.sub", (), Names(resource=(("owner",),))),
-        ("r.act.soft == 1", (), Names(action=(("soft",),))),
-        ('r.context.host == "h"', (), Names(context=(("host",),))),
-        ("r.subject.properties.x == 1", (), Names(subject=(("x",),))),
-        ("r.context.time.hour > 8", (), Names()),
-        ("r.sub == p.sub || r.sub.x == 1", (), Names(subject=(("x",),))),
-        ("!(r.sub.x == 1)", (), Names(subject=(("x",),))),
-        ('keyMatch(r.sub.team, "a*")', (), Names(subject=(("team",),))),
-        ("g(r.sub.boss, p.sub)", (), Names(subject=(("boss",),))),
-        ("r.sub.a == 1 && r.sub.a.b == 2", (), Names(subject=(("a",),))),
-        ("r.sub.a.b == 2 && r.sub.a == 1", (), Names(subject=(("a",),))),
-        ("r.sub.list[0] == 1", (), Names(subject=(("list",),))),
+        ("r.sub == p.sub", (), Reads()),
+        ("r.sub.age > 17", (), Reads(subject=(("age",),))),
+        ("r.sub.a.b == 1 && r.sub.a.c == 2", (), Reads(subject=(("a", "b"), ("a", "c")))),
+        ("r.sub.a.b == 1 && 1 in r.sub.a", (), Reads(subject=(("a",),))),
+        ("r.obj.owner == r.sub", (), Reads(resource=(("owner",),))),
+        ("r.act.soft == 1", (), Reads(action=(("soft",),))),
+        ('r.context.host == "h"', (), Reads(context=(("host",),))),
+        ("r.subject.properties.x == 1", (), Reads(subject=(("x",),))),
+        ("r.context.time.hour > 8", (), Reads()),
+        ("r.sub == p.sub || r.sub.x == 1", (), Reads(subject=(("x",),))),
+        ("!(r.sub.x == 1)", (), Reads(subject=(("x",),))),
+        ('keyMatch(r.sub.team, "a*")', (), Reads(subject=(("team",),))),
+        ("g(r.sub.boss, p.sub)", (), Reads(subject=(("boss",),))),
+        ("r.sub.a == 1 && r.sub.a.b == 2", (), Reads(subject=(("a",),))),
+        ("r.sub.a.b == 2 && r.sub.a == 1", (), Reads(subject=(("a",),))),
+        ("r.sub.list[0] == 1", (), Reads(subject=(("list",),))),
         (
             "eval(p.rule)",
             ("p, a, r.sub.one == 1", "p, b, r.obj.two == 2 && r.sub.one > 3"),
-            Names(subject=(("one",),), resource=(("two",),)),
+            Reads(subject=(("one",),), resource=(("two",),)),
         ),
-        ("eval(p.rule) || r.sub == p.sub", ("p, a, r.sub.x == 1",), Names(subject=(("x",),))),
+        ("eval(p.rule) || r.sub == p.sub", ("p, a, r.sub.x == 1",), Reads(subject=(("x",),))),
     ],
     ids=str,
 )
 def test_what_a_matcher_reads_is_known(
-    tmp_path: Path, matcher: str, rows: tuple[str, ...], expected: Names
+    tmp_path: Path, matcher: str, rows: tuple[str, ...], expected: Reads
 ) -> None:
-    assert names_of(snapshot(tmp_path, matcher, *rows).layers) == expected
+    assert reads_of(snapshot(tmp_path, matcher, *rows).layers) == expected
+
+
+# Each alone, or pairs of them, could be mistaken for one another's form.
+RULES = (
+    'r.sub.a == "x"',
+    "r.sub.b == 'x'",
+    'r.sub.a == "y"',
+    """r.sub.c == 'it"s' && r.sub.d == 'it"s'""",
+    """r.sub.c == ' == e' && r.sub.f == " == g" """,
+    """r.sub.c == "a' == 'b" """,
+    """r.sub.h == 'a" == "b' """,
+    'r.sub.i == "" && r.sub.j == ""',
+    'r.sub.i == "" && r.sub.k == ""',
+    r'r.sub.l == "a\"" || r.sub.m == "\"b"',
+    r'r.sub.l == "a\"" || r.sub.n == "\"b"',
+    "r.sub.o1 == 1",
+    "r.sub.o2 == 2",
+    "r.sub.p > 1.5 && r.sub.q in (1, 2)",
+    "r.sub.p > 2.5 && r.sub.q in (3, 4)",
+)
+
+
+def test_of_many_rules_each_is_known(tmp_path: Path) -> None:
+    """Rules that differ in their texts only are looked at once; no other may pass for one."""
+    alone: set[tuple[str, ...]] = set()
+    for number, rule in enumerate(RULES):
+        alone |= set(reads_of(ruled(tmp_path / str(number), rule).layers).subject)
+    assert len(alone) == 16
+    for which in (RULES, RULES[::-1]):
+        read = reads_of(ruled(tmp_path / which[0][6:7], *which).layers)
+        assert set(read.subject) == alone
+
+
+def ruled(directory: Path, *rules: str) -> Snapshot:
+    """A policy of these rules."""
+    rows = [f"p, a{number}, {rule}" for number, rule in enumerate(rules)]
+    return snapshot(directory, "eval(p.rule)", *rows)
 
 
 @pytest.mark.parametrize(
     ("template", "expected"),
     [
-        ("{context.domain}", Names(context=(("domain",),))),
-        ("{context.a.b}", Names(context=(("a", "b"),))),
-        ("{subject.properties.tenant}", Names(subject=(("tenant",),))),
+        ("{context.domain}", Reads(context=(("domain",),))),
+        ("{context.a.b}", Reads(context=(("a", "b"),))),
+        ("{subject.properties.tenant}", Reads(subject=(("tenant",),))),
         (
             "{subject.properties.tenant}/{context.unit}:{resource.properties.kind}",
-            Names(subject=(("tenant",),), resource=(("kind",),), context=(("unit",),)),
+            Reads(subject=(("tenant",),), resource=(("kind",),), context=(("unit",),)),
         ),
-        ("{subject.type}:{subject.id}", Names()),
-        ("{context}", Names(whole=True)),
+        ("{subject.type}:{subject.id}", Reads()),
+        ("{context}", Reads(whole=True)),
     ],
 )
-def test_what_a_template_reads_is_known(tmp_path: Path, template: str, expected: Names) -> None:
+def test_what_a_template_reads_is_known(tmp_path: Path, template: str, expected: Reads) -> None:
     request = f'[layers.request]\nx = "{template}"\n'
     policy = snapshot(tmp_path, "r.x == p.sub", tokens="sub, obj, act, x", request=request)
-    assert names_of(policy.layers) == expected
+    assert reads_of(policy.layers) == expected
 
 
 def test_claims_and_properties_are_recorded_as_they_were_read(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from pdp.gently import gently
 from pdp.policy.facts import Facts, Known, Source
 from pdp.policy.layer import Layer
 from pdp.policy.matcher.rules import eval_columns
@@ -20,9 +22,13 @@ from pdp.policy.text import Definition, Span
 Path = tuple[str, ...]
 _MOST: Final = 200  # names of one source that are recorded
 _EMPTY: Final = ""
+# Texts and numbers; and what makes it unclear where a text begins or ends.
+_LITERAL: Final = re.compile(r"""(?<!\w)"[^"]*"|(?<!\w)'[^']*'|(?<![\w.])[0-9]+(?![\w.])""")
+_UNCLEAR: Final = re.compile(r"""\\|""|''|#""")
+_QUOTES: Final = re.compile(r"""["']""")
 
 
-class Names(msgspec.Struct, frozen=True):
+class Reads(msgspec.Struct, frozen=True):
     """Paths of properties and of context facts, the shortest only: `("address", "city")`.
 
     `whole` tells that the context is read as a whole.
@@ -33,6 +39,9 @@ class Names(msgspec.Struct, frozen=True):
     action: tuple[Path, ...] = ()
     context: tuple[Path, ...] = ()
     whole: bool = False
+
+
+NOTHING: Final = Reads()
 
 
 class _Probe(str):
@@ -73,20 +82,21 @@ class _Probe(str):
 Mapping.register(_Probe)
 
 
-def names_of(layers: Iterable[Layer]) -> Names:
+def reads_of(layers: Iterable[Layer]) -> Reads:
     """What the templates, matchers and rules of these layers read, whichever rule decides."""
     read: dict[Source, list[Path]] = {source: [] for source in Source}
     for layer in layers:
         _probe(layer, read)
     found = {source: _shortest(set(paths)) for source, paths in read.items()}
     whole = () in read[Source.CONTEXT]
-    return Names(
+    known = Reads(
         subject=found[Source.SUBJECT],
         resource=found[Source.RESOURCE],
         action=found[Source.ACTION],
         context=() if whole else found[Source.CONTEXT],
         whole=whole,
     )
+    return NOTHING if known == NOTHING else known
 
 
 def _probe(layer: Layer, read: Mapping[Source, list[Path]]) -> None:
@@ -112,15 +122,24 @@ def _anything(source: Source, read: Mapping[Source, list[Path]]) -> Any:
 
 
 def _expressions(layer: Layer) -> Iterator[tuple[Expression, Scope]]:
-    """The matcher's parts, and each distinct text of the columns that it evaluates as rules."""
+    """The matcher's parts, and one of each form of the rules in columns that it evaluates."""
     for part in layer.clause.parts:
         expression = _compiled(part.python)
         yield expression, part.scope
         for column in eval_columns(expression, part.scope):
             index = part.scope.columns[column]
-            texts = {row.values[index]: row.line for row in layer.rows if index < len(row.values)}
-            rules = (_rule(text, line, layer.file) for text, line in texts.items())
+            forms: dict[str, tuple[str, int]] = {}
+            for row in gently(layer.rows):
+                if index < len(row.values):
+                    forms.setdefault(_form(row.values[index]), (row.values[index], row.line))
+            rules = (_rule(text, line, layer.file) for text, line in gently(forms.values()))
             yield from ((rule, part.scope) for rule in rules if rule is not None)
+
+
+def _form(rule: str) -> str:
+    """What two rules have in common that differ in texts and numbers only: these read the same."""
+    form = _LITERAL.sub("0", rule)
+    return rule if _UNCLEAR.search(rule) or _QUOTES.search(form) else form
 
 
 def _compiled(python: str) -> Expression:

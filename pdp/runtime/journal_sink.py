@@ -7,7 +7,7 @@ import select
 import stat
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pdp.runtime.journal_settings import STDOUT
 from pdp.runtime.turns import ALONE, Turn
@@ -21,6 +21,13 @@ _OPEN_SECONDS: Final = 1.0  # for a turn to open the file: another process may w
 _END: Final = b"\n"  # of what somebody else has left of a line
 
 
+class _Piece(NamedTuple):
+    """What is written in one go, and how many of our lines end in it: counting them takes long."""
+
+    data: bytes
+    ends: int
+
+
 class Sink:
     """One open destination. Not for several threads; processes that share it take `turn`s."""
 
@@ -31,7 +38,7 @@ class Sink:
         self._torn = b""  # what stands there of a line that is not written to its end
         self._descriptor = self._open()
         self._whole = _is_file(self._descriptor)
-        self._rest: list[bytes] = []
+        self._rest: list[_Piece] = []
         self._count = 0
 
     def reopen(self) -> None:
@@ -45,7 +52,8 @@ class Sink:
         os.close(self._descriptor)
         self._descriptor, self._whole = descriptor, _is_file(descriptor)
         if self._rest:
-            self._rest[0] = self._torn + self._rest[0]
+            data, ends = self._rest[0]
+            self._rest[0] = _Piece(self._torn + data, ends)
         self._torn = b""
         self._turn.give()
 
@@ -68,7 +76,8 @@ class Sink:
 
     def _write(self, patient: Callable[[], bool]) -> bool:
         if self._turn.found_torn() and (not self._whole or _ends_within_line(self._path)):
-            self._rest[0] = _END + self._rest[0]
+            data, ends = self._rest[0]
+            self._rest[0] = _Piece(_END + data, ends)
         while self._rest:
             if not self._whole and not self._ready():
                 if not patient():
@@ -76,10 +85,10 @@ class Sink:
                 continue
             piece = self._rest[0]
             # A pipe takes a piece of whole lines as one.
-            if self._whole or self._torn or not piece.endswith(_END):
+            if self._whole or self._torn or not piece.data.endswith(_END):
                 self._turn.writing()
             try:
-                written = os.write(self._descriptor, piece)
+                written = os.write(self._descriptor, piece.data)
             except BlockingIOError:
                 if not patient():
                     return False
@@ -87,15 +96,18 @@ class Sink:
             self._took(piece, written)
         return True
 
-    def _took(self, piece: bytes, written: int) -> None:
-        done = piece[:written]
-        ended_anothers = not self._torn and done.startswith(_END)  # no record begins with that
-        self._count += done.count(_END) - ended_anothers
-        _, feed, behind = done.rpartition(b"\n")
-        self._torn = behind if feed else self._torn + done
-        self._rest[0] = piece[written:]
-        if not self._rest[0]:
+    def _took(self, piece: _Piece, written: int) -> None:
+        data, ends = piece
+        done = data[:written]
+        _, feed, behind = done.rpartition(_END)
+        if written == len(data):
             del self._rest[0]
+        else:
+            ended_anothers = not self._torn and done.startswith(_END)  # no record begins with that
+            ends = done.count(_END) - ended_anothers
+            self._rest[0] = _Piece(data[written:], piece.ends - ends)
+        self._count += ends
+        self._torn = behind if feed else self._torn + done
 
     def count(self) -> int:
         """How many lines were written since this was asked last."""
@@ -105,7 +117,7 @@ class Sink:
     @property
     def left(self) -> int:
         """How many records are not written, or not to their end."""
-        return sum(piece.count(b"\n") for piece in self._rest)
+        return sum(piece.ends for piece in self._rest)
 
     def close(self) -> None:
         """Give the destination up."""
@@ -121,17 +133,17 @@ class Sink:
             if not self._torn:
                 self._turn.give()
 
-    def _pieces(self, lines: Sequence[bytes]) -> list[bytes]:
+    def _pieces(self, lines: Sequence[bytes]) -> list[_Piece]:
         """Lines together; for a pipe no more than it takes at once, so that lines do not mix."""
         if self._whole:
-            return [b"".join(lines)] if lines else []
+            return [_Piece(b"".join(lines), len(lines))] if lines else []
         pieces: list[bytes] = []
         for line in lines:
             if pieces and len(pieces[-1]) + len(line) <= _ATOMIC:
                 pieces[-1] += line
             else:
                 pieces += [line[at : at + _ATOMIC] for at in range(0, len(line), _ATOMIC)]
-        return pieces
+        return [_Piece(piece, piece.count(_END)) for piece in pieces]
 
     def _ready(self) -> bool:
         poll = select.poll()

@@ -16,7 +16,6 @@ from pdp.identity.api_keys import ApiKeys
 from pdp.identity.attempts import Asked, Refuses, refuses_nobody
 from pdp.identity.basic import Basic
 from pdp.identity.introspection import TokenInspector
-from pdp.identity.issuer import Kind
 from pdp.identity.keys import KeySource
 from pdp.identity.revocation import NONE, Revocations
 from pdp.identity.session import session_of
@@ -105,17 +104,13 @@ class Authenticator:
         session = None
         if self._cookie is not None and credentials.cookie is not None:
             session = await self._session(credentials.cookie, self._cookie, now)
-        asked = Asked(address, now, refuses)
-        header = credentials.authorization
-        if header is not None:  # a gateway's every request: what is remembered is told at once
-            key = digest("authorization", header)
-            found = self.tokens.recall(key, now, self.revocations) or self._unrevoked(
-                await self._authorization(header, key, asked)
-            )
-        elif credentials.presented:
-            found = self._unrevoked(await self._presented(credentials, asked))
-        else:
+        if not credentials.presented:
             return session or ANONYMOUS
+        key = self._remembered_at(credentials)
+        found = None if key is None else self.tokens.recall(key, now, self.revocations)
+        if found is None:
+            asked = Asked(address, now, refuses)
+            found = self._unrevoked(await self._presented(credentials, key or b"", asked))
         if session is None or isinstance(found, Rejected) or not _disagree(found, session):
             return found
         # INVARIANT: a right guess that opens nothing is no good credential, or this would tell.
@@ -128,13 +123,23 @@ class Authenticator:
         named = self._cookie is not None and credentials.cookie is not None
         return named and session_of(credentials.cookie or "", self._cookie or "") is not None
 
-    async def _presented(self, credentials: Credentials, asked: Asked) -> Finding:
+    def _remembered_at(self, credentials: Credentials) -> bytes | None:
+        """Where the tokens cache has it, if it is one, and good, and was presented before."""
+        if credentials.authorization is not None:
+            return digest("authorization", credentials.authorization)
+        token = credentials.token
+        return digest("bearer", token) if token and self._bearer else None
+
+    async def _presented(self, credentials: Credentials, key: bytes, asked: Asked) -> Finding:
+        """Whose a credential is that is not remembered; `key` is where it would be."""
+        if credentials.authorization is not None:
+            return await self._authorization(credentials.authorization, key, asked)
         if credentials.token is None:
             return await self._api_key(credentials.api_key or "", asked)
         if not self._bearer:
             return _UNSUPPORTED
         token = credentials.token
-        return await self._token(token, "bearer", asked.now) if token else _MALFORMED
+        return await self.tokens.find(token, "bearer", asked.now, key) if token else _MALFORMED
 
     async def _authorization(self, value: str, key: bytes, asked: Asked) -> Finding:
         """`auth-scheme [ 1*SP ( token68 / parameters ) ]`, RFC 9110 §11.4.
@@ -151,11 +156,6 @@ class Authenticator:
             return await find(value, "bearer", asked.now, key) if well_formed else _MALFORMED
         judge = self._judges.get(scheme)
         return _UNSUPPORTED if judge is None else await judge(value, asked)
-
-    async def _token(self, token: str, kind: Kind, now: float) -> Finding:
-        key = digest(kind, token)
-        known = self.tokens.recall(key, now, self.revocations)
-        return known or await self.tokens.find(token, kind, now, key)
 
     async def _api_key(self, key: str, asked: Asked) -> Finding:
         if self._api_keys is None:
@@ -174,7 +174,7 @@ class Authenticator:
         if value is None:
             return None
         try:
-            found = await self._token(value, "cookie", now) if value else _NO_SESSION
+            found = await self._cookie_token(value, now) if value else _NO_SESSION
         except Unavailable as error:
             return nobody(Rejected(error.reason))
         if isinstance(found, Identity):
@@ -182,6 +182,11 @@ class Authenticator:
         if isinstance(found, Rejected):
             return nobody(Rejected(Reason.SESSION_INVALID, detail=found.detail or found.reason))
         return found
+
+    async def _cookie_token(self, token: str, now: float) -> Finding:
+        key = digest("cookie", token)
+        known = self.tokens.recall(key, now, self.revocations)
+        return known or await self.tokens.find(token, "cookie", now, key)
 
     def _unrevoked(self, found: Finding) -> Finding:
         # INVARIANT: asked of all that is not remembered; of the rest see `Verified.unless_in`.

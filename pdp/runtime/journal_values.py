@@ -169,6 +169,8 @@ def _is_secret(path: Path) -> bool:
 
 def _without_query(text: str) -> str:
     """A URL, a Referer for example, without its query, fragment and user."""
+    if "?" not in text and "#" not in text and "@" not in text:
+        return text
     if "://" in text or text.startswith("//"):
         text = _USER.sub("", text)
     elif not text.startswith("/"):

@@ -60,25 +60,25 @@ class Journal:
     @property
     def refuses(self) -> bool:
         """Whether the next decision must be a fault, because it could not be recorded."""
-        return self._fails_closed and self._is_full()
-
-    def _is_full(self) -> bool:
-        return len(self._queue) + len(self._noted) >= self._most
+        return self._fails_closed and len(self._queue) + len(self._noted) >= self._most
 
     def put(self, entry: Entry) -> None:
         """Have a decision recorded soon; one for which there is no room is counted.
 
         Of allows only a share may be recorded.
         """
-        share = self._share
-        if share < 1 and entry.verdict.outcome is _ALLOW and random.random() >= share:  # noqa: S311 - no secret
+        noted = self._noted
+        if self._share < 1 and self._leaves_out(entry):
             self._metrics.left_out()
-        elif self._is_full():
+        elif len(self._queue) + len(noted) >= self._most:
             self._writer.drop(entry.at)
         else:
-            if not self._noted:
+            if not noted:
                 asyncio.get_running_loop().call_soon(self._make)
-            self._noted.append(entry)
+            noted.append(entry)
+
+    def _leaves_out(self, entry: Entry) -> bool:
+        return entry.verdict.outcome is _ALLOW and random.random() >= self._share  # noqa: S311 - no secret
 
     def _make(self) -> None:
         """Make lines of what was noted."""

@@ -9,7 +9,6 @@ from pdp.model import ANONYMOUS, RESOURCE_TYPE, Entity, Identity, Outcome, Query
 from pdp.policy.reads import NOTHING as READS_NOTHING
 from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
-from pdp.runtime.journal_tokens import fingerprint
 from pdp.runtime.journal_usual import NOTHING, Read, fits, usual
 from pdp.runtime.journal_values import (
     LONGEST,
@@ -57,7 +56,7 @@ class Recorder:
         fields = _settled(entry)
         texts: list[tuple[str, str | None]] = [
             ("detail", verdict.detail),
-            ("token", fingerprint(identity) or entry.presented),
+            ("token", entry.token),
         ]
         if asked is not NOBODY:
             texts += (

@@ -16,7 +16,7 @@ from pdp.runtime.journal_asking import Asking
 class Entry(msgspec.Struct, frozen=True):
     """What is kept of a decision until its record is written; no credential.
 
-    `at` is when it was asked, in Unix seconds. `presented` is the fingerprint of a token.
+    `at` is when it was asked, in Unix seconds. `token` is a fingerprint.
     """
 
     id: str
@@ -27,7 +27,7 @@ class Entry(msgspec.Struct, frozen=True):
     asking: Asking
     query: Query | None = None
     snapshot: Snapshot | None = None
-    presented: str | None = None
+    token: str | None = None
 
 
 class Party(msgspec.Struct, frozen=True):

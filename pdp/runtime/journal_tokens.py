@@ -16,31 +16,18 @@ _SHORT_ID: Final = 128  # characters of one that is remembered: a UUID has 36
 _TOKENS: Final = frozenset({Method.BEARER, Method.SESSION})
 
 
-def token_id(identity: Identity | None) -> str | None:
-    """The id that a good token has by itself."""
-    if identity is None or identity.method not in _TOKENS:
-        return None
-    jti = identity.claims.get("jti")
-    return jti if isinstance(jti, str) and jti else None
-
-
-def fingerprint(identity: Identity | None) -> str | None:
-    """That of a good token with an id: however it is spelt, it is the same."""
-    jti = token_id(identity)
-    if jti is None:
-        return None
-    return _digest_of_id(jti) if len(jti) <= _SHORT_ID else digest(jti)
-
-
-def presented_token(
+def fingerprint(
     identity: Identity | None, credentials: Credentials, cookie: str | None
 ) -> str | None:
-    """The fingerprint of the token among these credentials, where it has no id of its own.
+    """That of the token among these credentials: of a good one with an id, however it is spelt.
 
     None for what is no token, and for what is so short that its digest would give it away.
+    `cookie` is the name of a session's.
     """
-    if token_id(identity) is not None:
-        return None
+    if identity is not None and identity.method in _TOKENS:
+        jti = identity.claims.get("jti")
+        if isinstance(jti, str) and jti:
+            return _digest_of_id(jti) if len(jti) <= _SHORT_ID else digest(jti)
     token = credentials.token
     if token is None and credentials.authorization is not None:
         scheme, _, value = credentials.authorization.partition(" ")

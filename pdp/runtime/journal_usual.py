@@ -7,7 +7,6 @@ from typing import Any, Final
 from pdp.model import ANONYMOUS, RESOURCE_TYPE, STATUS, Identity, Method, Outcome
 from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
-from pdp.runtime.journal_tokens import fingerprint
 from pdp.runtime.journal_values import LONGEST, LONGEST_RESOURCE, MOST, resource_id, text_or_none
 
 Read = tuple[dict[str, Any], dict[str, Any]]  # properties and facts that the policy reads
@@ -51,7 +50,7 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
         None if by is NOBODY else trace_id(by.traceparents),
         by.caller or None,
         *asker,
-        fingerprint(who) or entry.presented or None,
+        entry.token or None,
         query.action.name or None,
         resource_id(what.id) or None,
         None if what.type == RESOURCE_TYPE else what.type or None,

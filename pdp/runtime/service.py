@@ -27,7 +27,7 @@ from pdp.runtime.ids import decision_id
 from pdp.runtime.journal import Journal
 from pdp.runtime.journal_asking import asking
 from pdp.runtime.journal_shapes import Entry
-from pdp.runtime.journal_tokens import presented_token
+from pdp.runtime.journal_tokens import fingerprint
 from pdp.runtime.load import Loaded
 from pdp.runtime.logs import facts_of
 from pdp.runtime.means import start, stop
@@ -220,7 +220,7 @@ class Service:
 
     def _token(self, identity: Identity | None, credentials: Credentials) -> str | None:
         session = self.loaded.authentication.session
-        return presented_token(identity, credentials, session.cookie if session else None)
+        return fingerprint(identity, credentials, session.cookie if session else None)
 
 
 def _fault(error: Exception, snapshot: Snapshot) -> Verdict:

@@ -91,9 +91,9 @@ def recorder(request: Any) -> Recorder:
 
 @st.composite
 def entries(draw: st.DrawFn, policy: Snapshot) -> Entry:
-    presented = draw(st.none() | st.just("f" * 32))
+    token = draw(st.none() | st.just("f" * 32))
     asked = draw(VERDICTS), "native", draw(ASKING), draw(st.none() | QUERIES)
-    return Entry("id", NOW, 1e-5, *asked, policy, presented)
+    return Entry("id", NOW, 1e-5, *asked, policy, token)
 
 
 @given(data=st.data())

@@ -19,7 +19,7 @@ from pdp.policy.snapshot import Snapshot
 from pdp.runtime.journal_asking import Asking
 from pdp.runtime.journal_record import Recorder
 from pdp.runtime.journal_shapes import Entry, timestamp
-from pdp.runtime.journal_tokens import presented_token
+from pdp.runtime.journal_tokens import fingerprint
 from pdp.runtime.load import load
 
 NOW = 1_768_478_400.25
@@ -348,7 +348,7 @@ def test_whom_else_the_question_names_is_told(tmp_path: Path) -> None:
     ids=str,
 )
 def test_only_tokens_have_fingerprints(credentials: Credentials, token: str | None) -> None:
-    found = presented_token(None, credentials, "s")
+    found = fingerprint(None, credentials, "s")
     assert found == (token and hashlib.sha256(token.encode()).hexdigest()[:32])
 
 

@@ -30,9 +30,10 @@ FLOORS = {
 PURE = 3  # the highest floor that opens no file or socket, reads no clock and does not log
 IMPURE = {"aiohttp", "asyncio", "logging", "os", "pathlib", "socket", "subprocess", "time", "io"}
 # What decides, on floors 1 to 3, stays small enough to be read in a day; comments and docstrings
-# are not counted. Counted apart are what judges credentials, what explains policies, their
-# problems and decisions to people, what proves that a regular expression is harmless or hands it to an engine for
-# which all are, and what finds candidates of a search, each of which is judged as any question is.
+# are not counted. Counted apart are what judges credentials, what explains policies, their problems
+# and decisions to people, what proves that a regular expression is harmless or hands it to an
+# engine for which all are, and what finds candidates of a search, each of which is judged as any
+# question is.
 MOST_CODE_THAT_DECIDES = 4_400
 APART = {
     ("gently.py",): 100,  # changes when work is done, never what comes of it

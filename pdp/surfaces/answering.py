@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +28,7 @@ log = logging.getLogger("pdp.http")
 MOST_HEADERS: Final = 1_024  # aiohttp's 128 would make a 400 of what gateways let through
 
 _TOGETHER: Final = 16  # answers that are sent in one go
+_LONGEST_SECONDS: Final = 0.001  # after which those that are made do not wait for more
 _UNREADABLE: Final = failed(400, "invalid_request", "The request cannot be read.")
 
 Answering = Callable[[Request], Work[Answer]]  # which never fails
@@ -184,11 +186,14 @@ class Server(BoundedServer):
 
     def _answer_some(self) -> None:
         asked, made = self._asked, list[Made]()
+        until = time.perf_counter() + _LONGEST_SECONDS
         try:
-            for _ in range(min(_TOGETHER, len(asked))):
+            while asked and len(made) < _TOGETHER:
                 answer = asked.popleft().answer()
                 if answer is not None:
                     made.append(answer)
+                if time.perf_counter() > until:
+                    break
         finally:  # whatever befell one of them
             if asked:
                 self._loop.call_soon(self._answer_some)

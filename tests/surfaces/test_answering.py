@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
+import time
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -36,9 +38,9 @@ async def echo(request: Request) -> Answer:
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answering) -> AsyncIterator[tuple[str, int]]:
+async def serving(answer: Answering, most: int = 10) -> AsyncIterator[tuple[str, int]]:
     bounds = Bounds(
-        most=10, head_seconds=5, idle_seconds=IDLE, unread_seconds=5, closed=lambda _: None
+        most=most, head_seconds=5, idle_seconds=IDLE, unread_seconds=5, closed=lambda _: None
     )
     server = Server(answer, SETTINGS, bounds)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
@@ -217,3 +219,73 @@ async def test_a_connection_that_is_used_stays_and_an_idle_one_ends() -> None:
         async with asyncio.timeout(IDLE * 5):
             assert await reader.read() == b""
         writer.close()
+
+
+async def connected(place: tuple[str, int], count: int) -> list[socket.socket]:
+    """So many connections, which the server has accepted."""
+    made = [socket.create_connection(place) for _ in range(count)]
+    for each in made:
+        each.setblocking(False)
+    await asyncio.sleep(0.05)
+    return made
+
+
+async def answers(connections: list[socket.socket]) -> list[bytes]:
+    """What each has to read by now."""
+    await asyncio.sleep(0.1)
+    heard = []
+    for each in connections:
+        try:
+            heard.append(each.recv(65_536))
+        except BlockingIOError:
+            heard.append(b"")
+        each.close()
+    return heard
+
+
+async def test_who_asks_at_the_same_time_is_answered_each() -> None:
+    async with serving(echo, most=70) as place:
+        connections = await connected(place, 50)
+        for number, each in enumerate(connections):
+            each.sendall(GET.replace(b"/a?b", b"/%d." % number))
+        for number, heard in enumerate(await answers(connections)):
+            assert heard.count(b"HTTP/1.1 200") == 1
+            assert b"GET /%d." % number in heard
+            assert b"How: at once" in heard
+
+
+async def test_one_that_fails_keeps_nobody_else_from_an_answer() -> None:
+    """No handler raises; if one did, that would be its own connection's misfortune."""
+
+    async def failing(request: Request) -> Answer:
+        if request.target == "/5.":
+            raise LookupError
+        return await echo(request)
+
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+    async with serving(failing, most=70) as place:
+        connections = await connected(place, 40)
+        for number, each in enumerate(connections):
+            each.sendall(GET.replace(b"/a?b", b"/%d." % number))
+        answered = [b"HTTP/1.1 200" in heard for heard in await answers(connections)]
+    assert answered == [number != 5 for number in range(40)]
+
+
+async def test_an_answer_waits_for_no_others_that_take_long() -> None:
+    seen = []
+
+    async def slow(request: Request) -> Answer:
+        for each in connections:
+            with contextlib.suppress(BlockingIOError):
+                seen.append(each.recv(1, socket.MSG_PEEK))
+        time.sleep(0.01)  # noqa: ASYNC251 - as a policy does that is costly to judge
+        return await echo(request)
+
+    async with serving(slow) as place:
+        connections = await connected(place, 2)
+        for each in connections:
+            each.sendall(GET)
+        first, second = await answers(connections)
+    assert first.startswith(b"HTTP/1.1 200")
+    assert second.startswith(b"HTTP/1.1 200")
+    assert seen == [b"H"]  # one answer, which was there when the other one was begun

@@ -36,7 +36,7 @@ IMPURE = {"aiohttp", "asyncio", "logging", "os", "pathlib", "socket", "subproces
 # question is.
 MOST_CODE_THAT_DECIDES = 4_400
 APART = {
-    ("gently.py",): 100,  # changes when work is done, never what comes of it
+    ("gently.py",): 120,  # changes when work is done, never what comes of it
     ("identity/",): 2_000,
     (
         *("policy/checks/", "policy/explain.py", "policy/index/plan.py", "policy/near_misses.py"),

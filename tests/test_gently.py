@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,16 @@ from typing import Any
 import pytest
 from support import VERDICTS
 
-from pdp.gently import gently, is_held_elsewhere, step, stepping_aside, take_apart
+from pdp.gently import (
+    Wide,
+    gently,
+    growing,
+    is_held_elsewhere,
+    settled,
+    step,
+    stepping_aside,
+    take_apart,
+)
 from pdp.runtime.load import load
 
 
@@ -32,6 +42,13 @@ def tree(depth: int, width: int = 10) -> Part:
     return Part(*(tree(depth - 1) for _ in range(width))) if depth else Part()
 
 
+def wide(items: Iterable[tuple[Any, Any]]) -> Wide[Any, Any]:
+    made: Wide[Any, Any] = Wide()
+    for key, value in items:
+        made[key] = value
+    return made
+
+
 @pytest.mark.parametrize(
     "made",
     [
@@ -40,8 +57,9 @@ def tree(depth: int, width: int = 10) -> Part:
         lambda: {i: Part() for i in range(10_000)},
         lambda: tuple(Part() for _ in range(10_000)),
         lambda: {Part(): [Part(), (Part(),)]},
+        lambda: wide((str(i), Part()) for i in range(10_000)),
     ],
-    ids=["tree", "shared", "large dict", "large tuple", "mixed"],
+    ids=["tree", "shared", "large dict", "large tuple", "mixed", "wide dict"],
 )
 def test_everything_that_only_it_held_is_freed(made: Any) -> None:
     gc.collect()
@@ -127,3 +145,40 @@ def test_a_build_steps_aside_all_along(tmp_path: Path) -> None:
         load(tmp_path)
     assert len(worked) > 10 * 20_000 / 64
     assert max(worked) < sum(worked) / 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 8_192, 8_193, 30_000])
+def test_a_dict_of_many_parts_has_what_a_dict_has(count: int) -> None:
+    items = [(f"/a{n % (count - count // 5)}", n) for n in range(count)]  # some of them twice
+    made, plain = wide(items), dict(items)
+    assert (len(made), {*made}, dict(made.items())) == (len(plain), {*plain}, plain)
+    assert sorted(made.values()) == sorted(plain.values())
+    for key in [*plain, "/none"]:
+        assert (key in made, made.get(key)) == (key in plain, plain.get(key))
+    assert all(made[key] == value for key, value in plain.items())
+    with pytest.raises(KeyError):
+        made["/none"]
+    for key, value in made.items():
+        made[key] = -value
+    assert dict(made.items()) == {key: -value for key, value in plain.items()}
+
+
+def test_a_large_dict_that_grows_is_many_small_ones() -> None:
+    made = wide((f"/a{n}", n) for n in range(40_000))
+    (held,) = [held for held in gc.get_referents(made) if isinstance(held, list)]
+    parts = gc.get_referents(held)
+    assert sum(map(len, parts)) == 40_000
+    assert max(map(len, parts)) < 400
+
+
+def test_who_steps_aside_for_nobody_fills_a_dict() -> None:
+    plain = growing()
+    assert plain == {}
+    assert settled(plain) is plain
+    with stepping_aside(lambda: None):
+        few, many = growing(), growing()
+    few["a"] = 1
+    for n in range(9_000):
+        many[n] = n
+    assert settled(few) == {"a": 1}
+    assert settled(many) is many

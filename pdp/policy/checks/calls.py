@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from pdp.errors import Problem, Severity
-from pdp.gently import gently
+from pdp.gently import gently, growing
 from pdp.policy.checks.registry import on_calls
 from pdp.policy.matcher.calls import TIME_HELP, Call
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, read_time, without_names
@@ -36,15 +36,14 @@ def _judged(
     """
     columns = {(call.name, call.column) for call in calls if call.column in text.columns}
     for name in sorted({name for name, _ in columns if name in names}):
-        lines: dict[str, int] = {}
+        simple, seen = path_test(name), growing()
         for index in sorted(text.columns.index(c) for n, c in columns if n == name and c):
             for row in gently(text.rules):
-                if index < len(row.values):
-                    lines.setdefault(row.values[index], row.line)
-        simple = path_test(name)
-        for value, line in gently(lines.items()):
-            if not simple(value):
-                yield name, line, value
+                value = row.values[index] if index < len(row.values) else None
+                if value is not None and value not in seen:
+                    seen[value] = None
+                    if not simple(value):
+                        yield name, row.line, value
 
 
 @on_calls

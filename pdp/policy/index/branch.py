@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from pdp.gently import gently
+from pdp.gently import Wide, gently, growing, settled
 from pdp.policy.facts import Source
 from pdp.policy.index.probes import Probe
 from pdp.policy.matcher.normal import Literal
@@ -19,6 +19,7 @@ from pdp.policy.rows import PolicyRow
 
 Leaf = int | tuple[int, ...]  # positions in ascending order; most leaves are one row
 _FEW: Final = 3  # rows are evaluated rather than told apart further
+_NODES: Final = (dict, Wide)
 
 Rows = Sequence[PolicyRow]
 
@@ -59,7 +60,7 @@ class Branch:
 
     def _below(self, frame: Frame, node: Any, depth: int, best: int) -> int:
         levels = self.levels
-        while node.__class__ is dict:
+        while node.__class__ in _NODES:
             selected = levels[depth].select(frame, node)
             if selected is None:
                 return self._unsure(frame, node, depth, best)
@@ -101,12 +102,17 @@ class Branch:
         return best
 
 
+def is_node(node: Any) -> bool:
+    """Whether it is no leaf."""
+    return node.__class__ in _NODES
+
+
 def leaves(node: Any, depth: int = 0) -> Iterator[tuple[Sequence[int], int]]:
     """Every leaf below a node, with how many levels stand above it."""
     pending = [iter((node,))]
     while pending:
         for child in pending[-1]:
-            if child.__class__ is dict:
+            if child.__class__ in _NODES:
                 pending.append(iter(child.values()))
                 break
             yield (child,) if child.__class__ is int else child, depth + len(pending) - 1
@@ -127,7 +133,7 @@ def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
     if len(positions) <= _FEW or not levels:
         return tuple(positions) if levels or len(positions) < len(rows) else positions
     column, deeper = levels[0].column, levels[1:]
-    groups: dict[str, Any] = {}
+    groups = growing()
     for position in gently(positions):
         text = rows[position].values[column]
         group = groups.get(text)
@@ -137,7 +143,7 @@ def grow(rows: Rows, positions: Sequence[int], levels: Sequence[Probe]) -> Any:
             group.append(position)
     for text, group in gently(groups.items()):
         groups[text] = grow(rows, group, deeper)
-    return groups
+    return settled(groups)
 
 
 def branch_of(

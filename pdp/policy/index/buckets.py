@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pdp.gently import gently
+from pdp.gently import Wide, gently
 
 Bucket = str | list[str]  # most keys have one pattern: a list for each would cost 64 bytes
 K = TypeVar("K", str, int)
+Buckets = dict[K, Bucket] | Wide[K, Bucket]
 
 
-def put(table: dict[K, Bucket], key: K, pattern: str) -> None:
+def put(table: Buckets[K], key: K, pattern: str) -> None:
     """Add a pattern under a key."""
     there = table.get(key)
     if there is None:
@@ -22,7 +22,7 @@ def put(table: dict[K, Bucket], key: K, pattern: str) -> None:
         there.append(pattern)
 
 
-def largest(table: Mapping[Any, Bucket]) -> int:
+def largest(table: Buckets[Any]) -> int:
     """How many patterns stand under one key, at most."""
     sizes = (1 if isinstance(bucket, str) else len(bucket) for bucket in gently(table.values()))
     return max(sizes, default=0)

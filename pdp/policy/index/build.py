@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from pdp.gently import gently
+from pdp.gently import gently, growing
 from pdp.policy.effect import Decision, Effect
 from pdp.policy.facts import NOBODY, Source
 from pdp.policy.index.branch import Branch, Rows, branch_of
@@ -15,6 +16,8 @@ from pdp.policy.matcher.compile import Clause
 from pdp.policy.matcher.normal import Conjunction, Literal
 from pdp.policy.matcher.terms import Cover, Frame, Truth
 from pdp.policy.roles import RoleGraph
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +71,7 @@ class _Builder:
     rows: Rows
     frame: Frame  # has the roles of the layer, and no request
     even: bool
-    texts: dict[int, dict[str, int]] = field(default_factory=dict)
+    texts: dict[int, tuple[list[str], list[int]]] = field(default_factory=dict)
     probes: dict[Literal, Probe | None] = field(default_factory=dict)
     tables: dict[tuple[str, int], Table | None] = field(default_factory=dict)
 
@@ -137,7 +140,7 @@ class _Builder:
             lookup = literal.lookup
             self.probes[literal] = None
             if lookup:
-                texts = self._texts(lookup.column)
+                texts, _ = self._texts(lookup.column)
                 self.probes[literal] = probe_of(lookup, texts, self.frame.graphs, self._table)
         return self.probes[literal]
 
@@ -145,22 +148,28 @@ class _Builder:
         """The table of a pattern function over a column, made once."""
         key = function, column
         if key not in self.tables:
-            self.tables[key] = table_of(function, self._texts(column))
+            self.tables[key] = table_of(function, self._texts(column)[0])
         return self.tables[key]
 
     def _distinct(self, columns: Sequence[int]) -> list[int]:
         """The first row for each distinct combination of texts in some columns."""
         if len(columns) == 1:
-            return list(self._texts(columns[0]).values())
-        first: dict[tuple[str, ...], int] = {}
-        for position, row in gently(enumerate(self.rows)):
-            first.setdefault(tuple([row.values[column] for column in columns]), position)
-        return list(first.values())
+            return self._texts(columns[0])[1]
+        return _distinct(tuple([row.values[column] for column in columns]) for row in self.rows)[1]
 
-    def _texts(self, column: int) -> dict[str, int]:
-        """The distinct texts of a column, each with the first row that has it."""
+    def _texts(self, column: int) -> tuple[list[str], list[int]]:
+        """The distinct texts of a column, and for each the first row that has it."""
         if column not in self.texts:
-            texts = self.texts[column] = {}
-            for position, row in gently(enumerate(self.rows)):
-                texts.setdefault(row.values[column], position)
+            self.texts[column] = _distinct(row.values[column] for row in self.rows)
         return self.texts[column]
+
+
+def _distinct(values: Iterable[K]) -> tuple[list[K], list[int]]:
+    """The distinct ones among these, and for each where it stands first."""
+    found, first, seen = list[K](), list[int](), growing()
+    for position, value in gently(enumerate(values)):
+        if value not in seen:
+            seen[value] = None
+            found.append(value)
+            first.append(position)
+    return found, first

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from pdp.gently import gently
-from pdp.policy.index.buckets import Bucket, largest, put
+from pdp.gently import gently, growing, settled
+from pdp.policy.index.buckets import Buckets, largest, put
 from pdp.policy.matcher.paths import PathPattern
 
 
@@ -17,7 +17,7 @@ class _Shape:
 
     names: tuple[int, ...]
     key: Callable[[list[str]], str]
-    table: dict[str, Bucket] = field(default_factory=dict)
+    table: Buckets[str] = field(default_factory=growing)
 
     def take(self, segments: list[str], found: list[str]) -> None:
         """Add to `found` the patterns that match."""
@@ -49,6 +49,8 @@ class Paths:
         shapes: dict[tuple[bool, int, tuple[int, ...]], _Shape] = {}
         for path, pattern in gently(paths):
             _add(shapes, path, pattern)
+        for shape in shapes.values():
+            shape.table = settled(shape.table)
         self.keys = sum(len(shape.table) for shape in shapes.values())
         self._closed: dict[int, list[_Shape]] = {}
         self._open: list[tuple[int, _Shape]] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from pdp.gently import gently
-from pdp.policy.index.branch import Branch, leaves
+from pdp.policy.index.branch import Branch, is_node, leaves
 from pdp.policy.index.build import Index, Indexes
 
 
@@ -79,6 +79,6 @@ def _unknown(branch: Branch) -> int:
     if branch.rest[-1]:
         return len(branch.positions)
     trees = (branch, *branch.turned) if branch.turned else ()
-    parts = (part for tree in trees if isinstance(tree.root, dict) for part in tree.root.values())
+    parts = (part for tree in trees if is_node(tree.root) for part in tree.root.values())
     sizes = (sum(len(leaf) for leaf, _ in leaves(part)) for part in gently(parts))
     return max(sizes, default=1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from pdp.gently import Wide
 from pdp.policy.index.tables import Table
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS
 from pdp.policy.matcher.lookups import Equal, HasRole, Lookup, Matches, OneOf
@@ -17,7 +18,7 @@ from pdp.policy.matcher.scope import Read
 from pdp.policy.matcher.terms import EVALUATION_ERRORS, Frame
 from pdp.policy.roles import RoleGraph
 
-Node = Mapping[str, Any]
+Node = dict[str, Any] | Wide[str, Any]
 _FEW: Final = 3  # texts are tried one by one rather than looked up in a table
 
 

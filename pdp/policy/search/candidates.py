@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pdp.policy.facts import Facts
+from pdp.policy.index.branch import is_node
 from pdp.policy.layer import Layer
 from pdp.policy.matcher.terms import Frame, Row
 from pdp.policy.search.clues import NO_CLUE, Clue, Kind, Vague, clue_of
@@ -108,7 +109,7 @@ class _Search:
     def _rows(self, tree: Tree, node: Any) -> Sequence[int]:
         if isinstance(node, int):
             return (node,)
-        if not isinstance(node, dict):
+        if not is_node(node):
             rows: Sequence[int] = node
             return rows
         return self.world.memo.get(("rows", tree, id(node)), lambda: positions(node), len)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pdp.policy.facts import Source
-from pdp.policy.index.branch import Branch, Rows, grow, leaves
+from pdp.policy.index.branch import Branch, Rows, grow, is_node, leaves
 from pdp.policy.index.probes import Probe
 from pdp.policy.matcher.normal import Literal
 from pdp.policy.matcher.terms import Frame, Row, Truth
@@ -40,7 +40,7 @@ class Tree:
         pending, visited = [(self.root, 0)], 0
         while pending:
             node, depth = pending.pop()
-            if depth == len(self.levels) or not isinstance(node, dict):
+            if depth == len(self.levels) or not is_node(node):
                 yield node
                 continue
             selected = self.levels[depth].select(frame, node) or ()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
-from pdp.gently import gently
+from pdp.gently import gently, growing
 from pdp.policy.facts import Facts, Known, Source
 from pdp.policy.layer import Layer
 from pdp.policy.matcher.rules import eval_columns
@@ -20,12 +21,15 @@ from pdp.policy.matcher.terms import EVALUATION_ERRORS
 from pdp.policy.text import Definition, Span
 
 Path = tuple[str, ...]
+Noted = Mapping[Source, Counter[Path]]
 _MOST: Final = 200  # names of one source that are recorded
 _EMPTY: Final = ""
 # Texts and numbers; and what makes it unclear where a text begins or ends.
-_LITERAL: Final = re.compile(r"""(?<!\w)"[^"]*"|(?<!\w)'[^']*'|(?<![\w.])[0-9]+(?![\w.])""")
-_UNCLEAR: Final = re.compile(r"""\\|""|''|#""")
-_QUOTES: Final = re.compile(r"""["']""")
+_LITERAL: Final = re.compile(
+    r"""(?<!\w)(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?<![\w.])[0-9]+(?:\.[0-9]+)?(?![\w.])"""
+)
+_THRICE: Final = re.compile(r"""\"\"\"|'''""")
+_UNCLEAR: Final = re.compile(r"""["'#]""")
 
 
 class Reads(msgspec.Struct, frozen=True):
@@ -52,10 +56,10 @@ class _Probe(str):
 
     __slots__ = ("path", "read")
     path: Path
-    read: list[Path]
+    read: Counter[Path]  # how often; what was only on the way is counted off
 
     @classmethod
-    def at(cls, path: Path, read: list[Path]) -> _Probe:
+    def at(cls, path: Path, read: Counter[Path]) -> _Probe:
         probe = cls(_EMPTY)
         probe.path, probe.read = path, read
         return probe
@@ -65,9 +69,9 @@ class _Probe(str):
 
     def __getitem__(self, name: Any) -> Any:
         path = (*self.path, str(name))
-        if self.path in self.read and self.path:
-            self.read.remove(self.path)  # it was only on the way
-        self.read.append(path)
+        if self.path and self.read[self.path]:
+            self.read[self.path] -= 1
+        self.read[path] += 1
         return _Probe.at(path, self.read)
 
     def get(self, name: str, _default: object = None) -> Any:
@@ -75,7 +79,7 @@ class _Probe(str):
 
     def keys(self) -> tuple[str, ...]:
         """As `{**context}` asks: everything is read."""
-        self.read.append(self.path)
+        self.read[self.path] += 1
         return ()
 
 
@@ -84,11 +88,11 @@ Mapping.register(_Probe)
 
 def reads_of(layers: Iterable[Layer]) -> Reads:
     """What the templates, matchers and rules of these layers read, whichever rule decides."""
-    read: dict[Source, list[Path]] = {source: [] for source in Source}
+    read: Noted = {source: Counter() for source in Source}
     for layer in layers:
         _probe(layer, read)
-    found = {source: _shortest(set(paths)) for source, paths in read.items()}
-    whole = () in read[Source.CONTEXT]
+    found = {source: _shortest(set(+paths)) for source, paths in read.items()}
+    whole = read[Source.CONTEXT][()] > 0
     known = Reads(
         subject=found[Source.SUBJECT],
         resource=found[Source.RESOURCE],
@@ -99,7 +103,7 @@ def reads_of(layers: Iterable[Layer]) -> Reads:
     return NOTHING if known == NOTHING else known
 
 
-def _probe(layer: Layer, read: Mapping[Source, list[Path]]) -> None:
+def _probe(layer: Layer, read: Noted) -> None:
     def known(source: Source) -> Known:
         return Known(_EMPTY, _EMPTY, (_anything(source, read),))
 
@@ -114,10 +118,10 @@ def _probe(layer: Layer, read: Mapping[Source, list[Path]]) -> None:
             except (*EVALUATION_ERRORS, NameProblem):
                 continue  # a policy's column, or a part of the time: nothing of the question
             if isinstance(found, _Probe):
-                found.read.append(found.path)  # all of it, which may be on the way elsewhere
+                found.read[found.path] += 1  # all of it, which may be on the way elsewhere
 
 
-def _anything(source: Source, read: Mapping[Source, list[Path]]) -> Any:
+def _anything(source: Source, read: Noted) -> Any:
     return _Probe.at((), read[source])
 
 
@@ -128,10 +132,11 @@ def _expressions(layer: Layer) -> Iterator[tuple[Expression, Scope]]:
         yield expression, part.scope
         for column in eval_columns(expression, part.scope):
             index = part.scope.columns[column]
-            forms: dict[str, tuple[str, int]] = {}
+            forms = growing()
             for row in gently(layer.rows):
-                if index < len(row.values):
-                    forms.setdefault(_form(row.values[index]), (row.values[index], row.line))
+                form = _form(row.values[index]) if index < len(row.values) else None
+                if form is not None and form not in forms:
+                    forms[form] = row.values[index], row.line
             rules = (_rule(text, line, layer.file) for text, line in gently(forms.values()))
             yield from ((rule, part.scope) for rule in rules if rule is not None)
 
@@ -139,7 +144,7 @@ def _expressions(layer: Layer) -> Iterator[tuple[Expression, Scope]]:
 def _form(rule: str) -> str:
     """What two rules have in common that differ in texts and numbers only: these read the same."""
     form = _LITERAL.sub("0", rule)
-    return rule if _UNCLEAR.search(rule) or _QUOTES.search(form) else form
+    return rule if _THRICE.search(rule) or _UNCLEAR.search(form) else form
 
 
 def _compiled(python: str) -> Expression:

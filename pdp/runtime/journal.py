@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
+from collections import deque
 from typing import Final
 
 from pdp.errors import ConfigurationError, Problem
@@ -22,6 +24,7 @@ from pdp.runtime.journal_writer import Writer
 from pdp.runtime.turns import ALONE, Turn
 
 _TOGETHER: Final = 16  # records that are encoded in one call
+_LONGEST_SECONDS: Final = 0.001  # at a time: meanwhile nobody is answered
 _ALLOW: Final = Outcome.ALLOW
 
 
@@ -52,7 +55,7 @@ class Journal:
         self._fails_closed = settings.on_full == "fail_closed"
         self._metrics = metrics
         self._recorder = Recorder(settings.mask, settings.sample_allows)
-        self._noted: list[Entry] = []
+        self._noted: deque[Entry] = deque()
         self._writer = Writer(sink, metrics)
         self._queue = self._writer.queue
         metrics.follow(self._queue)
@@ -81,10 +84,14 @@ class Journal:
         return entry.verdict.outcome is _ALLOW and random.random() >= self._share  # noqa: S311 - no secret
 
     def _make(self) -> None:
-        """Make lines of what was noted."""
-        noted, self._noted = self._noted, []
-        for at in range(0, len(noted), _TOGETHER):
-            self._writer.write(self._lines(noted[at : at + _TOGETHER]))
+        """Make lines of what was noted, in turns with those who answer."""
+        noted, until = self._noted, time.perf_counter() + _LONGEST_SECONDS
+        while noted:
+            some = [noted.popleft() for _ in range(min(_TOGETHER, len(noted)))]
+            self._writer.write(self._lines(some))
+            if noted and time.perf_counter() > until:
+                asyncio.get_running_loop().call_soon(self._make)
+                return
 
     def _lines(self, entries: list[Entry]) -> list[bytes]:
         try:
@@ -109,7 +116,8 @@ class Journal:
 
     async def stop(self, seconds: float) -> None:
         """Write what waits, for so long at most, and end."""
-        self._make()
+        while self._noted:
+            self._make()
         await asyncio.to_thread(self._writer.stop, seconds)
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from pdp.runtime.journal_asking import Asking
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What is kept of a decision until its record is written; no credential.
+    """What is kept of a decision until its line is made; no credential.
 
     `at` is when it was asked, in Unix seconds. `token` is a fingerprint.
     """

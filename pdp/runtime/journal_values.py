@@ -18,6 +18,7 @@ LONGEST: Final = 1_024  # characters of one text
 LONGEST_RESOURCE: Final = 8_192
 MOST: Final = 64  # members of a list or an object
 _DEEPEST: Final = 4
+_ALTOGETHER: Final = 1_000  # members of all lists and objects of one record
 _EXACT: Final = 2**53  # up to here every reader of JSON has the same integers
 # The last words of a name, however they are joined: `client_secret`, `x-api-key`, `accessToken`.
 _SECRET: Final = re.compile(
@@ -36,10 +37,10 @@ _OWN_FIELD: Final = frozenset({"ip", "country"})
 class Values:
     """Makes the values of one record fit; remembers the names of what it had to change."""
 
-    __slots__ = ("_masks", "masked", "shortened")
+    __slots__ = ("_left", "_masks", "masked", "shortened")
 
     def __init__(self, masks: frozenset[str]) -> None:
-        self._masks = masks
+        self._masks, self._left = masks, _ALTOGETHER
         self.masked: dict[str, None] = {}
         self.shortened: dict[str, None] = {}
 
@@ -134,7 +135,8 @@ class Values:
         if isinstance(value, Sequence | set | frozenset) and depth:
             if len(value) > MOST:
                 self.shortened[name] = None
-            return [self._fit(name, item, depth - 1) for item in list(value)[:MOST]]
+            items = (item for item in [*value][:MOST] if not self._spent(name))
+            return [self._fit(name, item, depth - 1) for item in items]
         self.shortened[name] = None
         return None
 
@@ -143,6 +145,8 @@ class Values:
             self.shortened[name] = None
         found = {}
         for key, member in list(value.items())[:MOST]:
+            if self._spent(name):
+                break
             inner = f"{name}.{key}"
             parts = inner.split(".")
             at = 2 if parts[0] == "attributes" else 1  # behind the entity's name
@@ -153,6 +157,14 @@ class Values:
             else:
                 found[key[:LONGEST]] = self._fit(name, member, depth - 1)
         return found
+
+    def _spent(self, name: str) -> bool:
+        """Whether there is no room for one more member."""
+        if self._left:
+            self._left -= 1
+            return False
+        self.shortened[name] = None
+        return True
 
     def _short(self, name: str, value: str, longest: int = LONGEST) -> str:
         if len(value) <= longest:

@@ -24,7 +24,7 @@ _TELL_SECONDS: Final = 1.0
 
 
 class Writer:
-    """Writes lines in their order, each once; all but `_run` is for the event loop's thread."""
+    """Writes lines in their order, each once. Only the event loop's thread adds to them."""
 
     def __init__(self, sink: Sink, metrics: JournalMetrics) -> None:
         self._sink, self._metrics = sink, metrics

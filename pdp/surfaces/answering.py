@@ -78,8 +78,23 @@ class Protocol(Connection):
         ):
             return False
         self._asked = message, content, body
+        self._keepalive = False  # it is not idle, however long it has to wait for its turn
         self._server.take(self)
         return True
+
+    def data_received(self, data: bytes) -> None:
+        """More came before the request had its turn: from here on aiohttp keeps them in order."""
+        if self._asked is not None:
+            (message, content, _), self._asked = self._asked, None
+            self._hand_over(message, content)
+        super().data_received(data)
+
+    def eof_received(self) -> None:
+        """Nothing more comes: what was asked is answered before the connection ends."""
+        answer = self.answer()
+        if answer is not None:
+            _send(answer)
+        super().eof_received()
 
     def answer(self) -> Made | None:
         """What is to be sent; None where that is not known yet, or nobody is there any more."""
@@ -197,16 +212,21 @@ class Server(BoundedServer):
         finally:  # whatever befell one of them
             if asked:
                 self._loop.call_soon(self._answer_some)
-            for protocol, transport, data, goes_on in made:
-                transport.write(data)
-                if goes_on:
-                    protocol.answered()
-                else:
-                    transport.close()
+            for each in made:
+                _send(each)
 
     def __call__(self) -> Protocol:
         """One connection."""
         return Protocol(self, loop=self._loop, **self._kwargs)
+
+
+def _send(made: Made) -> None:
+    protocol, transport, data, goes_on = made
+    transport.write(data)
+    if goes_on:
+        protocol.answered()
+    else:
+        transport.close()
 
 
 async def _read_up(request: web.BaseRequest) -> None:

@@ -371,3 +371,17 @@ def test_a_record_that_cannot_be_made_is_made_smaller(tmp_path: Path) -> None:
 )
 def test_timestamps_have_microseconds(seconds: float, text: str) -> None:
     assert timestamp(seconds) == text
+
+
+@pytest.mark.parametrize("mask", [(), ("context.a.b",)])
+def test_all_members_of_a_record_are_bounded(tmp_path: Path, mask: tuple[str, ...]) -> None:
+    """Its line is made where questions are answered."""
+    whole = {f"k{n}": {f"m{m}": [[m] * 64] * 64 for m in range(64)} for n in range(64)}
+    request = '[layers.request]\nx = "{context}"\n'
+    policy = snapshot(tmp_path, "r.x == p.sub", tokens="sub, obj, act, x", request=request)
+    found = record(
+        policy, context={"first": [1, 2], **whole, "secrets": {"x_token": "t"}}, mask=mask
+    )
+    assert found["context"]["first"] == [1, 2]
+    assert 900 < json.dumps(found["context"]).count(",") < 1_200
+    assert found["shortened"]

@@ -289,3 +289,70 @@ async def test_an_answer_waits_for_no_others_that_take_long() -> None:
     assert first.startswith(b"HTTP/1.1 200")
     assert second.startswith(b"HTTP/1.1 200")
     assert seen == [b"H"]  # one answer, which was there when the other one was begun
+
+
+@pytest.mark.parametrize("second", [GET.replace(b"/a?b", b"/second"), b"GET /sec", b"\r\n"])
+async def test_what_comes_before_its_turn_keeps_its_order(second: bytes) -> None:
+    """The next request, or a part of it, is read while the first one waits for others."""
+
+    async def busy(request: Request) -> Answer:
+        if request.target == "/busy":
+            if seen.count("/busy") == 1:  # before this turn ends, and before the next one begins
+                late.sendall(second)
+            time.sleep(0.005)  # noqa: ASYNC251 - as a policy does that is costly to judge
+        seen.append(request.target)
+        return await echo(request)
+
+    seen: list[str] = []
+    async with serving(busy, most=20) as place:
+        *others, late = await connected(place, 16)
+        for each in others:
+            each.sendall(GET.replace(b"/a?b", b"/busy"))
+        late.sendall(GET.replace(b"/a?b", b"/first"))
+        await asyncio.sleep(0.2)
+        late.sendall(GET.replace(b"/a?b", b"/second").removeprefix(second))
+        *rest, heard = await answers([*others, late])
+    assert [told.count(b"HTTP/1.1 200") for told in rest] == [1] * 15
+    assert re.findall(rb"GET (\S+)", heard) == [b"/first", b"/second"]
+    assert heard.count(b"HTTP/1.1 200") == 2
+    assert sorted(seen) == ["/busy"] * 15 + ["/first", "/second"]
+
+
+async def test_who_says_that_nothing_more_comes_is_answered() -> None:
+    async def busy(request: Request) -> Answer:
+        if not seen:
+            late.shutdown(socket.SHUT_WR)  # as some clients do behind their last request
+        seen.append(request.target)
+        time.sleep(0.005)  # noqa: ASYNC251
+        return await echo(request)
+
+    seen: list[str] = []
+    async with serving(busy, most=20) as place:
+        *others, late = await connected(place, 16)
+        for each in others:
+            each.sendall(GET.replace(b"/a?b", b"/busy"))
+        late.sendall(GET.replace(b"/a?b", b"/last"))
+        *rest, heard = await answers([*others, late])
+    assert [told.count(b"HTTP/1.1 200") for told in rest] == [1] * 15
+    assert re.findall(rb"GET (\S+)", heard) == [b"/last"]
+    assert seen.count("/last") == 1
+
+
+async def test_who_waits_for_its_turn_is_not_idle() -> None:
+    async def busy(request: Request) -> Answer:
+        if request.target == "/busy":
+            time.sleep(IDLE / 10)  # noqa: ASYNC251
+        return await echo(request)
+
+    async with serving(busy, most=20) as place:
+        *others, late = await connected(place, 16)
+        for each in (late, *others):  # all of them are known, and idle from here on
+            each.sendall(GET)
+        await asyncio.sleep(IDLE / 2)
+        for each in others:
+            each.sendall(GET.replace(b"/a?b", b"/busy"))
+        late.sendall(GET.replace(b"/a?b", b"/last"))
+        await asyncio.sleep(2 * IDLE)
+        *rest, heard = await answers([*others, late])
+    assert [told.count(b"HTTP/1.1 200") for told in rest] == [2] * 15
+    assert re.findall(rb"GET (\S+)", heard) == [b"/a?b", b"/last"]

@@ -13,8 +13,8 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from pdp.gently import gently
-from pdp.policy.index.buckets import Bucket, largest, put, take
+from pdp.gently import gently, growing, settled
+from pdp.policy.index.buckets import Buckets, largest, put, take
 from pdp.policy.index.paths import Paths
 from pdp.policy.matcher.functions import PATTERN_FUNCTIONS, key_prefix
 from pdp.policy.matcher.networks import address, network
@@ -51,11 +51,11 @@ class Prefixes:
     def __init__(
         self, patterns: Iterable[tuple[str, str]], matches: Callable[[str, str], bool] | None
     ) -> None:
-        self._by_length: dict[int, dict[str, Bucket]] = {}
+        found: dict[int, Buckets[str]] = {}
         self._matches = matches
         for prefix, pattern in gently(patterns):
-            put(self._by_length.setdefault(len(prefix), {}), prefix, pattern)
-        self._by_length = dict(sorted(self._by_length.items()))
+            put(found.setdefault(len(prefix), growing()), prefix, pattern)
+        self._by_length = {length: settled(found[length]) for length in sorted(found)}
         self.keys = sum(map(len, self._by_length.values()))
         self.most = sum(map(largest, self._by_length.values()))
         self.tried = len(self._by_length) + (self.most if matches else 0)
@@ -78,7 +78,11 @@ class KeyMatch:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         known = list(patterns)
-        self._whole = {pattern: pattern for pattern in gently(known) if "*" not in pattern}
+        whole = growing()
+        for pattern in gently(known):
+            if "*" not in pattern:
+                whole[pattern] = pattern
+        self._whole = settled(whole)
         stars = ((p.partition("*")[0], p) for p in known if "*" in p)
         self._prefixes = Prefixes(stars, None)
         self.keys = len(self._whole) + self._prefixes.keys
@@ -156,11 +160,12 @@ class Networks:
     """ipMatch: one table for each length of a prefix."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._tables: dict[int, dict[int, dict[int, Bucket]]] = {4: {}, 6: {}}
+        found: dict[int, dict[int, Buckets[int]]] = {4: {}, 6: {}}
         for pattern in gently(patterns):
             version, length, bits = network(pattern)
             shift = _BITS[version] - length
-            put(self._tables[version].setdefault(shift, {}), bits >> shift, pattern)
+            put(found[version].setdefault(shift, growing()), bits >> shift, pattern)
+        self._tables = {v: {n: settled(table) for n, table in found[v].items()} for v in found}
         tables = [table for by in self._tables.values() for table in by.values()]
         self.keys = sum(map(len, tables))
         self.tried, self.most = len(tables), sum(map(largest, tables))

@@ -97,14 +97,18 @@ class Journal:
         try:
             return self._recorder.lines(entries)
         except Exception:  # noqa: BLE001 - one by one it shows which
-            return [*map(self._line, entries)]
+            return [line for line in map(self._line, entries) if line]
 
     def _line(self, entry: Entry) -> bytes:
         try:
             return self._recorder.line(entry)
         except Exception as error:  # noqa: BLE001 - what can be said of it is still recorded
             self._writer.tell("a record is not whole", {"error": type(error).__name__})
+        try:
             return self._recorder.least(entry)
+        except Exception:  # noqa: BLE001 - and if nothing can, it is counted, and others go on
+            self._writer.drop(time.time())
+            return b""
 
     def reopen(self) -> None:
         """Go on in the file that has the path by now, for logrotate."""

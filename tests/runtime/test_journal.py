@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import logging
+import math
 import os
 import resource
 import signal
@@ -24,8 +25,15 @@ from typing import Any
 import aiohttp
 import pytest
 import support
+from prometheus_client import CollectorRegistry
 from support import Running
 
+from pdp.model import Outcome, Reason, Verdict
+from pdp.runtime.journal import Journal
+from pdp.runtime.journal_asking import NOBODY
+from pdp.runtime.journal_metrics import JournalMetrics
+from pdp.runtime.journal_settings import DecisionLogSettings
+from pdp.runtime.journal_shapes import Entry
 from pdp.runtime.journal_sink import Sink
 
 ROOT = Path(__file__).parents[2]
@@ -408,3 +416,19 @@ async def ask_many(url: str, count: int) -> list[str]:
 def test_the_journal_is_no_logger() -> None:
     """Nothing of a decision goes through the process's own log."""
     assert "pdp.decision" not in logging.Logger.manager.loggerDict
+
+
+async def test_a_record_that_cannot_be_made_is_missing_and_no_other(tmp_path: Path) -> None:
+    """Nothing asks for such a one; a bug could."""
+    log = tmp_path / "decisions"
+    journal = Journal(Sink(str(log)), DecisionLogSettings(), JournalMetrics(CollectorRegistry()))
+    verdict = Verdict(Outcome.ALLOW, Reason.GRANTED, revision="sha256:0")
+    journal.start()
+    for number in range(40):
+        at = math.nan if number == 20 else float(number)
+        journal.put(Entry(str(number), at, 0, verdict, "native", NOBODY))
+    await journal.stop(5)
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    found = [record["decision_id"] for record in records if "decision_id" in record]
+    assert found == [str(number) for number in range(40) if number != 20]
+    assert [record["count"] for record in records if "event" in record] == [1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from judge import ALLOW_AND_DENY, model_text
 
 from pdp.gently import Wide, stepping_aside
 from pdp.model import Action, Entity, Query, vouched_identity
@@ -17,18 +18,6 @@ from pdp.search import search_actions, search_resources, search_subjects
 
 NOW: Final = 1_768_478_400.0
 ROWS: Final = 9_000  # so many keys that a dict would grow in long steps
-MODEL: Final = """\
-[request_definition]
-r = sub, obj, act
-[policy_definition]
-p = sub, obj, act, eft
-[role_definition]
-g = _, _
-[policy_effect]
-e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
-[matchers]
-m = {matcher}
-"""
 MATCHERS: Final = (
     "g(r.sub, p.sub) && keyMatch2(r.obj, p.obj) && r.act == p.act",
     "g(r.sub, p.sub) && r.obj == p.obj && regexMatch(r.act, p.act)",
@@ -43,7 +32,10 @@ def policy(directory: Path, matcher: str) -> Path:
     rows += [f"p, role{n % 7}, /pages/{n}/items, POST, allow" for n in range(0, ROWS, 10)]
     rows += [f"p, role1, /pages/{n}/items, GET, deny" for n in range(0, ROWS, 13)]
     rows += [f"g, user{n}, role{n % 50}" for n in range(200)]
-    (directory / "model.conf").write_text(MODEL.format(matcher=matcher))
+    model = model_text(
+        matcher, policy="sub, obj, act, eft", effect=ALLOW_AND_DENY, roles="g = _, _"
+    )
+    (directory / "model.conf").write_text(model)
     (directory / "policy.csv").write_text("\n".join(rows) + "\n")
     return directory
 

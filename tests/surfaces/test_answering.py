@@ -243,6 +243,14 @@ async def answers(connections: list[socket.socket]) -> list[bytes]:
     return heard
 
 
+async def crowd(place: tuple[str, int]) -> tuple[list[socket.socket], socket.socket]:
+    """Fifteen who have asked for what takes long, and one that is known but has not asked yet."""
+    *others, late = await connected(place, 16)
+    for each in others:
+        each.sendall(GET.replace(b"/a?b", b"/busy"))
+    return others, late
+
+
 async def test_who_asks_at_the_same_time_is_answered_each() -> None:
     async with serving(echo, most=70) as place:
         connections = await connected(place, 50)
@@ -305,9 +313,7 @@ async def test_what_comes_before_its_turn_keeps_its_order(second: bytes) -> None
 
     seen: list[str] = []
     async with serving(busy, most=20) as place:
-        *others, late = await connected(place, 16)
-        for each in others:
-            each.sendall(GET.replace(b"/a?b", b"/busy"))
+        others, late = await crowd(place)
         late.sendall(GET.replace(b"/a?b", b"/first"))
         await asyncio.sleep(0.2)
         late.sendall(GET.replace(b"/a?b", b"/second").removeprefix(second))
@@ -328,9 +334,7 @@ async def test_who_says_that_nothing_more_comes_is_answered() -> None:
 
     seen: list[str] = []
     async with serving(busy, most=20) as place:
-        *others, late = await connected(place, 16)
-        for each in others:
-            each.sendall(GET.replace(b"/a?b", b"/busy"))
+        others, late = await crowd(place)
         late.sendall(GET.replace(b"/a?b", b"/last"))
         *rest, heard = await answers([*others, late])
     assert [told.count(b"HTTP/1.1 200") for told in rest] == [1] * 15

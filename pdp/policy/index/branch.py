@@ -112,7 +112,7 @@ def leaves(node: Any, depth: int = 0) -> Iterator[tuple[Sequence[int], int]]:
     pending = [iter((node,))]
     while pending:
         for child in pending[-1]:
-            if child.__class__ in _NODES:
+            if is_node(child):
                 pending.append(iter(child.values()))
                 break
             yield (child,) if child.__class__ is int else child, depth + len(pending) - 1

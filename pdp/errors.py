@@ -90,6 +90,10 @@ class RequestError(PdpError):
         self.problem = problem
         super().__init__(f"{field}: {problem}" if field else problem)
 
+    def below(self, prefix: str) -> RequestError:
+        """The same, of a field that stands at `prefix`."""
+        return RequestError(prefix + self.field, self.problem)
+
 
 class Unavailable(PdpError):
     """The PDP could not decide: 503, whatever the question was."""

@@ -75,7 +75,7 @@ class Admin:
         service = self._context.service
         data = await read_body(request, service.loaded.server)
         body = parse_body(data, QuestionBody)
-        query = read_question(body, vouched=True, exempt=self._context.exempt)
+        query = read_question(body, vouched=True, exempt=self._context.reading.exempt)
         credentials, now = read_credentials(body), time.time()
         identity: Identity | Rejected = vouched_identity(query)
         if service.authenticator.finds(credentials):

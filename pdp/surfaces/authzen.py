@@ -18,8 +18,8 @@ from pdp.runtime.service import Decision
 from pdp.surfaces.authzen_bodies import EvaluationBody, read_batch, read_evaluation
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import identify_caller, vouches
-from pdp.surfaces.context import Context, Recorded, plain
-from pdp.surfaces.questions import Below, parse_object, refuse_unjudged, typed
+from pdp.surfaces.context import Context, plain
+from pdp.surfaces.questions import parse_object, refuse_unjudged, typed
 from pdp.surfaces.requests import Request
 
 Asked = tuple[Query, Credentials]
@@ -42,26 +42,23 @@ class AuthZen:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._service = context.service
-        self._recorded = Recorded(context.service, SURFACE)
 
     async def evaluation(self, request: Request) -> Answer:
         """One question: 200 whenever it was decided, whatever the decision."""
-        with self._recorded:
-            caller = identify_caller(request, self._context)
-            data = await read_body(request, self._service.loaded.server)
-            asked = self._understand(typed(parse_object(data), EvaluationBody), caller)
+        caller = identify_caller(request, self._context)
+        data = await read_body(request, self._service.loaded.server)
+        asked = self._understand(typed(parse_object(data), EvaluationBody), caller)
         return single(await self._decide(asked, self._service.snapshot), caller)
 
     async def evaluations(self, request: Request) -> Answer:
         """A batch in order; an item that cannot be understood is a refusal of its own."""
         server = self._service.loaded.server
-        with self._recorded:
-            caller = identify_caller(request, self._context)
-            batch = read_batch(await read_body(request, server), server.max_batch)
-            snapshot = self._service.snapshot  # INVARIANT: one snapshot per batch
-            if not batch.items:
-                asked = self._understand(typed(batch.defaults, EvaluationBody), caller)
-                return single(await self._decide(asked, snapshot), caller)
+        caller = identify_caller(request, self._context)
+        batch = read_batch(await read_body(request, server), server.max_batch)
+        snapshot = self._service.snapshot  # INVARIANT: one snapshot per batch
+        if not batch.items:
+            asked = self._understand(typed(batch.defaults, EvaluationBody), caller)
+            return single(await self._decide(asked, snapshot), caller)
         answers: list[dict[str, Any]] = []
         for index in range(len(batch.items)):
             message = None
@@ -80,13 +77,14 @@ class AuthZen:
 
     def _understand(self, body: EvaluationBody, caller: Caller, prefix: str = "") -> Asked:
         """The canonical question with its token, or RequestError naming its field."""
-        authenticator = self._service.authenticator
-        vouched, exempt = vouches(caller, authenticator), self._context.exempt
-        with Below(prefix):
+        authenticator, exempt = self._service.authenticator, self._context.reading.exempt
+        vouched = vouches(caller, authenticator)
+        try:
             query, credentials = read_evaluation(body, vouched=vouched, exempt=exempt)
             if credentials.presented:
-                with Below("context."):
-                    refuse_unjudged(authenticator)
+                refuse_unjudged(authenticator, "context.token")
+        except RequestError as error:
+            raise error.below(prefix) from None
         return query, credentials
 
     async def _decide(self, asked: Asked, snapshot: Snapshot) -> Decision:

@@ -10,7 +10,6 @@ from pdp.errors import RequestError
 from pdp.model import Credentials, Query
 from pdp.surfaces.questions import (
     ActionBody,
-    Below,
     EntityBody,
     QuestionBody,
     parse_object,
@@ -85,7 +84,7 @@ class Batch(Struct, frozen=True):
         try:
             return typed({**self.defaults, **own}, EvaluationBody)
         except RequestError as error:
-            raise RequestError(f"{field}.{error.field}", error.problem) from None
+            raise error.below(f"{field}.") from None
 
 
 def read_batch(data: bytes, most: int) -> Batch:
@@ -126,6 +125,8 @@ def split_context(context: dict[str, Any]) -> tuple[dict[str, Any], Credentials]
     token = context["token"]
     if not isinstance(token, str):
         raise RequestError("context.token", "must be a string")
-    with Below("context."):
+    try:
         credentials = read_credentials(QuestionBody("", "", token=token))
+    except RequestError as error:
+        raise error.below("context.") from None
     return {name: value for name, value in context.items() if name != "token"}, credentials

@@ -27,7 +27,7 @@ from pdp.surfaces.authzen_search_bodies import (
 )
 from pdp.surfaces.bodies import read_body
 from pdp.surfaces.callers import identify_caller, vouches
-from pdp.surfaces.context import Context, Recorded, plain
+from pdp.surfaces.context import Context, plain
 from pdp.surfaces.page_tokens import PageTokens
 from pdp.surfaces.questions import parse_object, typed
 from pdp.surfaces.requests import Request
@@ -45,7 +45,6 @@ class Search:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._service = context.service
-        self._recorded = Recorded(context.service, SURFACE)
         self._tokens = PageTokens(context.service.page_key)
         self._turn = asyncio.Semaphore()  # one computes at a time: decisions go first
         self._waiting = 0
@@ -65,16 +64,15 @@ class Search:
 
     async def _search(self, request: Request, kind: type[AnySearch]) -> Answer:
         server = self._service.loaded.server
-        with self._recorded:
-            caller = identify_caller(request, self._context)
-            body = typed(parse_object(await read_body(request, server)), kind)
-            query = self._understand(body, caller)
-            snapshot = self._service.snapshot  # INVARIANT: one snapshot per page
-            asked, limit = digest(kind, query, caller.name), body.limit(server.max_page)
-            after = None
-            if body.page is not UNSET and body.page.token:
-                token = body.page.token
-                after, limit = self._tokens.open(token, asked, snapshot.revision, limit)
+        caller = identify_caller(request, self._context)
+        body = typed(parse_object(await read_body(request, server)), kind)
+        query = self._understand(body, caller)
+        snapshot = self._service.snapshot  # INVARIANT: one snapshot per page
+        asked, limit = digest(kind, query, caller.name), body.limit(server.max_page)
+        after = None
+        if body.page is not UNSET and body.page.token:
+            token = body.page.token
+            after, limit = self._tokens.open(token, asked, snapshot.revision, limit)
         limit = limit or server.max_page
         if self._waiting >= server.max_searches:
             self._metrics.refused()
@@ -90,7 +88,8 @@ class Search:
         return plain(200, msgspec.json.encode(answer))
 
     def _understand(self, body: AnySearch, caller: Caller) -> Query:
-        vouched, exempt = vouches(caller, self._service.authenticator), self._context.exempt
+        vouched = vouches(caller, self._service.authenticator)
+        exempt = self._context.reading.exempt
         query, credentials = read_evaluation(body.question(), vouched=vouched, exempt=exempt)
         if credentials.presented:
             raise RequestError("context.token", "is not for searches: they go by the subject")
@@ -117,7 +116,7 @@ class Search:
                     snapshot,
                     query,
                     time.time(),
-                    self._context.exempt,
+                    self._context.reading.exempt,
                     after=after,
                     limit=limit,
                     late=late_after(PAGE_SECONDS),

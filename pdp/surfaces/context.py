@@ -10,7 +10,6 @@ import msgspec
 from pdp.answer.challenges import Challenges, schemes
 from pdp.answer.identity_fields import IdentityFields
 from pdp.answer.profiles import Presentation, Profile, render
-from pdp.errors import RequestError
 from pdp.identity.settings import AuthenticationSettings
 from pdp.model import Answer, Verdict
 from pdp.runtime.callers import Caller
@@ -42,11 +41,6 @@ class Context:
     names: OwnNames
     whoever: Caller
 
-    @property
-    def exempt(self) -> Exempt | None:
-        """Which canonical paths may hold encoded delimiters."""
-        return self.reading.exempt
-
     def render(
         self,
         verdict: Verdict,
@@ -64,24 +58,6 @@ class Context:
             message=message,
             login=login,
         )
-
-
-class Recorded:
-    """Within, a question that cannot be understood is recorded like any other."""
-
-    __slots__ = ("_service", "_surface")
-
-    def __init__(self, service: Service, surface: str) -> None:
-        self._service = service
-        self._surface = surface
-
-    def __enter__(self) -> None:
-        """Nothing to do yet."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Record it; the error goes on."""
-        if isinstance(error, RequestError):
-            self._service.refuse(error, self._surface)
 
 
 def make_context(service: Service, reloader: Reloader) -> Context:

@@ -17,7 +17,7 @@ from pdp.answer.profiles import Profile
 from pdp.errors import RequestError
 from pdp.model import Answer
 from pdp.runtime.journal_asking import note_request
-from pdp.surfaces.app import guarded
+from pdp.surfaces.app import failure
 from pdp.surfaces.asked import Addresses, Asked, Reading, Told, single, understand
 from pdp.surfaces.context import Context
 from pdp.surfaces.ext_authz_pb2 import (
@@ -105,20 +105,22 @@ class Authorization:
         self, data: bytes, call: ServicerContext[bytes, CheckResponse]
     ) -> CheckResponse:
         """The verdict on one CheckRequest, before the caller's deadline."""
-        request = _parse(data)
         left = call.time_remaining()
-        note_request(Fields(request.attributes.request.http))
+        try:
+            answered = await self._answer(_parse(data), left)
+        except Exception as error:  # noqa: BLE001 - see `failure`
+            answered = failure(error)
+        return self._response(answered)
+
+    async def _answer(self, request: CheckRequest, left: float | None) -> Answer:
+        context, fields = self._context, Fields(request.attributes.request.http)
+        note_request(fields)
         seconds = None if left is None else max(0.0, left * _SHARE_OF_DEADLINE)
 
-        async def ask() -> Answer:
-            context, fields = self._context, Fields(request.attributes.request.http)
+        def read() -> Asked:
+            return read_check(request, fields, context.reading)
 
-            def read() -> Asked:
-                return read_check(request, fields, context.reading)
-
-            return await answer(context, SURFACE, Profile.PLAIN, fields, read, seconds)
-
-        return self._response(await guarded(ask))
+        return await answer(context, SURFACE, Profile.PLAIN, fields, read, seconds)
 
     def _response(self, answered: Answer) -> CheckResponse:
         headers = [_overwriting(name, value) for name, value in answered.headers]

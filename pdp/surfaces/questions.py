@@ -185,38 +185,23 @@ def _instant(value: Any) -> Instant:
 
 def read_credentials(body: QuestionBody) -> Credentials:
     """What is presented, of which there may be one at most."""
-    presented = [name for name in _PRESENTED if getattr(body, name) is not None]
+    values = body.token, body.authorization, body.cookie, body.api_key
+    presented = [given for given in zip(_PRESENTED, values, strict=True) if given[1] is not None]
     if len(presented) > 1:
-        raise RequestError(presented[1], f"is one credential too many, beside {presented[0]}")
-    for name in presented:
-        if len(getattr(body, name)) > _LONGEST_CREDENTIAL:
+        problem = f"is one credential too many, beside {presented[0][0]}"
+        raise RequestError(presented[1][0], problem)
+    for name, value in presented:
+        if value is not None and len(value) > _LONGEST_CREDENTIAL:
             raise RequestError(name, f"is longer than {_LONGEST_CREDENTIAL} characters")
     if body.authorization is not None and holds_two(body.authorization):
         raise RequestError("authorization", "holds more than one credential")
     return Credentials(body.token, body.authorization, body.api_key, body.cookie)
 
 
-class Below:
-    """Within, the field of a RequestError is one of what stands at `prefix`."""
-
-    __slots__ = ("_prefix",)
-
-    def __init__(self, prefix: str) -> None:
-        self._prefix = prefix
-
-    def __enter__(self) -> None:
-        """Nothing to do yet."""
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Say where the field stands."""
-        if isinstance(error, RequestError) and self._prefix:
-            raise RequestError(self._prefix + error.field, error.problem) from None
-
-
-def refuse_unjudged(authenticator: Authenticator) -> None:
+def refuse_unjudged(authenticator: Authenticator, field: str = "token") -> None:
     """RequestError where a credential is presented and nothing is configured to judge it."""
     if not authenticator.configured:
-        raise RequestError("token", "no authentication is configured to judge it")
+        raise RequestError(field, "no authentication is configured to judge it")
 
 
 def refuse_unvouched(*, vouches: bool) -> None:

@@ -17,9 +17,9 @@ from pdp.model import Answer
 from pdp.runtime.journal_asking import asking, note_request
 from pdp.runtime.settings import ServerSettings
 from pdp.surfaces.answering import Answering, Server
-from pdp.surfaces.bodies import read_body
+from pdp.surfaces.bodies import TooLarge, read_body
 from pdp.surfaces.connections import Bounds
-from pdp.surfaces.requests import Request, TooLarge
+from pdp.surfaces.requests import Request
 
 IDLE: Final = 0.4
 SETTINGS: Final = ServerSettings(max_body_bytes=64, body_seconds=0.3)

@@ -99,22 +99,30 @@ class Authenticator:
         client's, against whom guesses count. `refuses` is why the policy has nobody go by an
         identity: whoever asks must look at that again. Unavailable if it cannot be found out now.
         """
-        if not self.configured:
-            return ANONYMOUS
         session = None
-        if self._cookie is not None and credentials.cookie is not None:
+        if self._cookie is not None and credentials.cookie is not None and self.configured:
             session = await self._session(credentials.cookie, self._cookie, now)
-        if not credentials.presented:
-            return session or ANONYMOUS
-        key = self._remembered_at(credentials)
-        found = None if key is None else self.tokens.recall(key, now, self.revocations)
+        if session is not None and not credentials.presented:
+            return session
+        found = self._known(credentials, now)
         if found is None:
             asked = Asked(address, now, refuses)
-            found = self._unrevoked(await self._presented(credentials, key or b"", asked))
+            found = self._unrevoked(await self._presented(credentials, asked))
         if session is None or isinstance(found, Rejected) or not _disagree(found, session):
             return found
         # INVARIANT: a right guess that opens nothing is no good credential, or this would tell.
         return found if refuses(session) or refuses(found) else _AMBIGUOUS
+
+    def known(self, credentials: Credentials, now: float) -> Finding | None:
+        """What `authenticate` would find, where that is at hand; None where it may have to wait."""
+        cookie = self._cookie is not None and credentials.cookie is not None
+        return None if cookie else self._known(credentials, now)
+
+    def _known(self, credentials: Credentials, now: float) -> Finding | None:
+        if not self.configured or not credentials.presented:
+            return ANONYMOUS
+        key = self._remembered_at(credentials)
+        return None if key is None else self.tokens.recall(key, now, self.revocations)
 
     def finds(self, credentials: Credentials) -> bool:
         """Whether there is anything to judge: a session's cookie, but no other, is."""
@@ -130,8 +138,9 @@ class Authenticator:
         token = credentials.token
         return digest("bearer", token) if token and self._bearer else None
 
-    async def _presented(self, credentials: Credentials, key: bytes, asked: Asked) -> Finding:
-        """Whose a credential is that is not remembered; `key` is where it would be."""
+    async def _presented(self, credentials: Credentials, asked: Asked) -> Finding:
+        """Whose a credential is that is not remembered."""
+        key = self._remembered_at(credentials) or b""
         if credentials.authorization is not None:
             return await self._authorization(credentials.authorization, key, asked)
         if credentials.token is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 from functools import lru_cache
+from random import getrandbits
 from typing import Final
 
-# By a random digit: its upper bits are the variant, its lower ones random.
-_VARIANT: Final = {f"{digit:x}": f"{0x8 | digit & 0x3:x}" for digit in range(16)}
+_VARIANT: Final = 0x8000
 
 
 def decision_id() -> str:
@@ -16,9 +15,8 @@ def decision_id() -> str:
 
     The rest are seeded by the system in every process, and by no means a secret.
     """
-    milliseconds, drawn = time.time_ns() // 1_000_000, f"{random.getrandbits(76):019x}"
-    variant = _VARIANT[drawn[3]]
-    return f"{_prefix(milliseconds)}{drawn[:3]}-{variant}{drawn[4:7]}-{drawn[7:]}"
+    prefix = _prefix(time.time_ns() // 1_000_000)
+    return f"{prefix}{getrandbits(12):03x}-{_VARIANT | getrandbits(14):x}-{getrandbits(48):012x}"
 
 
 @lru_cache(maxsize=2)

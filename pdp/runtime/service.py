@@ -171,14 +171,16 @@ class Service:
 
         Unavailable if that cannot be found out in time.
         """
-        longest = self.loaded.server.authentication_seconds
-        try:
-            found = await within(
-                longest if seconds is None else min(longest, seconds),
-                self.authenticator.authenticate(credentials, now, address, refuses),
-            )
-        except TimeoutError:
-            raise DeadlineExceeded from None
+        found = self.authenticator.known(credentials, now)
+        if found is None:
+            longest = self.loaded.server.authentication_seconds
+            try:
+                found = await within(
+                    longest if seconds is None else min(longest, seconds),
+                    self.authenticator.authenticate(credentials, now, address, refuses),
+                )
+            except TimeoutError:
+                raise DeadlineExceeded from None
         limits = self.loaded.beside.limits
         # Whom the policy refuses is not counted: a 429 would tell that the guess was right.
         if isinstance(found, Rejected) or not limits.asks_who or refuses(found):

@@ -36,8 +36,8 @@ class OwnNames:
                 raise RequestError("Origin", "is not served: this is no API for browsers")
         if not self._looks:
             return
-        host = _name(headers.get("Host", ""))
-        if not _is_own(host) and host not in self._others:
+        host = headers.get("Host", "")
+        if not _is_own(host) and _name(host) not in self._others:
             raise RequestError("Host", "is no name of this machine's own")
 
 
@@ -46,14 +46,14 @@ def own_names(listen: str, public_url: str | None = None) -> OwnNames:
     return OwnNames(listen, () if public_url is None else (_name(urlsplit(public_url).netloc),))
 
 
-@lru_cache(maxsize=64)
 def _name(value: str) -> str:
     return parse_host(value, field="Host")
 
 
 @lru_cache(maxsize=64)
-def _is_own(name: str) -> bool:
+def _is_own(host: str) -> bool:
     """`localhost`, or an address of loopback: for these nobody is asked, who could lie."""
+    name = _name(host)
     if name == _LOCALHOST:
         return True
     try:

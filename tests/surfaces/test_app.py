@@ -182,7 +182,7 @@ async def test_authentication_that_takes_too_long_is_a_503(policies: Path) -> No
 
     async with support.pdp(policies, authentication_seconds=0.05) as server:
         server.service.authenticator.authenticate = hang  # type: ignore[method-assign,assignment]
-        question = {"action": "GET", "resource": "/docs/a", "context": {"ip": "::1"}}
+        question = {"action": "GET", "resource": "/docs/a", "token": "x", "context": {"ip": "::1"}}
         response, body = await server.ask("POST", "/v1/decision", json=question)
         assert (response.status, json.loads(body)["reason"]) == (503, "deadline_exceeded")
 

@@ -58,8 +58,8 @@ async def test_it_tells_every_route_with_its_methods_and_no_other(
     gateways = {convention.route for convention in CONVENTIONS}
     assert told == {
         path: methods - {"HEAD"}
-        for path, (methods, _) in served.items()
-        if path not in gateways and methods is not None
+        for path, route in served.items()
+        if path not in gateways and (methods := route.methods) is not None
     }
 
 

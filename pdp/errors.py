@@ -86,8 +86,7 @@ class RequestError(PdpError):
     """
 
     def __init__(self, field: str, problem: str) -> None:
-        self.field = field
-        self.problem = problem
+        self.field, self.problem = field, problem
         super().__init__(f"{field}: {problem}" if field else problem)
 
     def below(self, prefix: str) -> RequestError:

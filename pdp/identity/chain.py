@@ -99,9 +99,8 @@ class Authenticator:
         client's, against whom guesses count. `refuses` is why the policy has nobody go by an
         identity: whoever asks must look at that again. Unavailable if it cannot be found out now.
         """
-        session = None
-        if self._cookie is not None and credentials.cookie is not None and self.configured:
-            session = await self._session(credentials.cookie, self._cookie, now)
+        cookie = self._session_of(credentials) if self.configured else None
+        session = None if cookie is None else await self._session(cookie, now)
         if session is not None and not credentials.presented:
             return session
         found = self._known(credentials, now)
@@ -115,8 +114,7 @@ class Authenticator:
 
     def known(self, credentials: Credentials, now: float) -> Finding | None:
         """What `authenticate` would find, where that is at hand; None where it may have to wait."""
-        cookie = self._cookie is not None and credentials.cookie is not None
-        return None if cookie else self._known(credentials, now)
+        return self._known(credentials, now) if self._session_of(credentials) is None else None
 
     def _known(self, credentials: Credentials, now: float) -> Finding | None:
         if not self.configured or not credentials.presented:
@@ -126,10 +124,13 @@ class Authenticator:
 
     def finds(self, credentials: Credentials) -> bool:
         """Whether there is anything to judge: a session's cookie, but no other, is."""
-        if credentials.presented:
-            return True
-        named = self._cookie is not None and credentials.cookie is not None
-        return named and session_of(credentials.cookie or "", self._cookie or "") is not None
+        return credentials.presented or self._session_of(credentials) is not None
+
+    def _session_of(self, credentials: Credentials) -> str | None:
+        """The value of a session's cookie; None if there is none."""
+        if self._cookie is None or credentials.cookie is None:
+            return None
+        return session_of(credentials.cookie, self._cookie)
 
     def _remembered_at(self, credentials: Credentials) -> bytes | None:
         """Where the tokens cache has it, if it is one, and good, and was presented before."""
@@ -174,14 +175,11 @@ class Authenticator:
             return found
         return replace(found, roles=tuple(r for r in found.roles if r in self._key_roles))
 
-    async def _session(self, header: str, name: str, now: float) -> Identity | None:
-        """Whose session it is; nobody's if it is no good, None if there is none.
+    async def _session(self, value: str, now: float) -> Identity:
+        """Whose session it is; nobody's if it is no good.
 
         If it cannot be found out, that is a fault only where being nobody is not enough.
         """
-        value = session_of(header, name)
-        if value is None:
-            return None
         try:
             found = await self._cookie_token(value, now) if value else _NO_SESSION
         except Unavailable as error:

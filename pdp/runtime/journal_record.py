@@ -16,8 +16,8 @@ from pdp.runtime.journal_values import (
     Values,
     encode,
     encode_plain,
+    resource_id,
     text_or_none,
-    without_query,
 )
 
 
@@ -84,7 +84,7 @@ class Recorder:
 
     def _question(self, entry: Entry, query: Query, values: Values) -> dict[str, Any]:
         identity, what = entry.verdict.identity or ANONYMOUS, query.resource
-        resource = values.text("resource", without_query(what.id), LONGEST_RESOURCE)
+        resource = values.text("resource", resource_id(what.id), LONGEST_RESOURCE)
         told: dict[str, Any] = {"resource": resource}
         named = query.subject
         if named is not None and not query.is_about(identity):

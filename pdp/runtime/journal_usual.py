@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pdp.model import ANONYMOUS, RESOURCE_TYPE, STATUS, Outcome
+from pdp.model import ANONYMOUS, RESOURCE_TYPE, STATUS, Identity, Method, Outcome
 from pdp.runtime.journal_asking import NOBODY, request_id, trace_id
 from pdp.runtime.journal_shapes import Entry, Party, Record, timestamp
-from pdp.runtime.journal_values import LONGEST, LONGEST_RESOURCE, MOST, text_or_none, without_query
+from pdp.runtime.journal_values import LONGEST, LONGEST_RESOURCE, MOST, resource_id, text_or_none
 
 Read = tuple[dict[str, Any], dict[str, Any]]  # properties and facts that the policy reads
 NOTHING: Final[Read] = ({}, {})
 _ALLOW: Final = Outcome.ALLOW
+_Text = str | None
+_Roles = tuple[str, ...]
+_Asker = tuple[  # from `subject` to `key_id`
+    Party | None, None, Method | None, _Roles, _Roles, _Text, _Text, _Text, _Text
+]
+_NOBODY: Final[_Asker] = (None, None, None, (), (), None, None, None, None)
 _TEXTS: Final = (
     *("caller", "domain", "issuer", "kid", "key_id", "token"),
     *("action", "resource_type", "ip", "country"),
@@ -24,13 +30,13 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
     `read` is what the policy reads of it. Texts can be too long still: see `fits`.
     """
     verdict, query, by = entry.verdict, entry.query, entry.asking
-    who, rule, roles = verdict.identity or ANONYMOUS, verdict.rule, verdict.roles
-    if query is None or verdict.detail or not query.is_about(who):
+    who = verdict.identity
+    if query is None or verdict.detail or not query.is_about(who or ANONYMOUS):
         return None
-    if len(roles) > MOST or len(who.roles) > MOST:
+    if len(verdict.roles) > MOST or (who is not None and len(who.roles) > MOST):
         return None
-    outcome, what, context = verdict.outcome, query.resource, query.context
-    known, noted = verdict.identity is not None, by is not NOBODY
+    asker: _Asker = _NOBODY if who is None else _asker(who, verdict.roles)
+    outcome, what, context, rule = verdict.outcome, query.resource, query.context, verdict.rule
     return Record(  # by position, which takes a quarter of the time
         entry.id,
         timestamp(entry.at),
@@ -40,21 +46,13 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
         verdict.reason,
         round(entry.seconds * 1e6),
         None,  # detail
-        request_id(by.request_ids) if noted else None,
-        trace_id(by.traceparents) if noted else None,
+        None if by is NOBODY else request_id(by.request_ids),
+        None if by is NOBODY else trace_id(by.traceparents),
         by.caller or None,
-        Party(who.id, who.type) if known else None,
-        None,  # named
-        who.method if known else None,
-        roles,
-        who.roles,
-        who.domain or None,
-        who.issuer or None,
-        who.kid or None,
-        who.key_id or None,
+        *asker,
         entry.token or None,
         query.action.name or None,
-        without_query(what.id) or None,
+        resource_id(what.id) or None,
         None if what.type == RESOURCE_TYPE else what.type or None,
         read[0],
         read[1],
@@ -64,6 +62,20 @@ def usual(entry: Entry, read: Read, sampled: float | None) -> Record | None:
         None if rule is None else f"{rule.file}:{rule.line}",
         verdict.revision,
         sampled if outcome is _ALLOW else None,
+    )
+
+
+def _asker(who: Identity, roles: _Roles) -> _Asker:
+    return (
+        Party(who.id, who.type),
+        None,  # named
+        who.method,
+        roles,
+        who.roles,
+        who.domain or None,
+        who.issuer or None,
+        who.kid or None,
+        who.key_id or None,
     )
 
 

@@ -129,7 +129,7 @@ class Values:
         if isinstance(value, int):
             return value if abs(value) <= _EXACT else self._short(name, str(value))
         if isinstance(value, str):
-            return self._short(name, without_query(str(value)))
+            return self._short(name, _without_query(str(value)))
         if isinstance(value, Mapping) and depth:
             return self._object(name, value, depth)
         if isinstance(value, Sequence | set | frozenset) and depth:
@@ -179,8 +179,8 @@ def _is_secret(path: Path) -> bool:
     return any(_SECRET.fullmatch(_HUMP.sub("_", name)) for name in path)
 
 
-def without_query(text: str) -> str:
-    """A URL, a Referer or a resource's id, without its query, fragment and user."""
+def _without_query(text: str) -> str:
+    """A URL, a Referer for example, without its query, fragment and user."""
     if "?" not in text and "#" not in text and "@" not in text:
         return text
     if "://" in text or text.startswith("//"):
@@ -188,6 +188,11 @@ def without_query(text: str) -> str:
     elif not text.startswith("/"):
         return text
     return text.partition("#")[0].partition("?")[0]
+
+
+def resource_id(text: str) -> str:
+    """A resource's id without the query string that one of another kind than a path can have."""
+    return _without_query(text)
 
 
 def text_or_none(value: Any) -> str | None:

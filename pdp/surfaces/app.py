@@ -132,9 +132,7 @@ def dispatcher(routes: Routes) -> Callable[[Request], Work[Answer]]:
             else:
                 answered = _other_method(route.methods)
         except Exception as error:  # noqa: BLE001 - see `failure`
-            if isinstance(error, RequestError) and route.misunderstood is not None:
-                route.misunderstood(error)
-            answered = failure(error)
+            answered = _failure_at(route, error)
         return echo_request_id(request, answered) if REQUEST_ID in headers else answered
 
     return answer
@@ -152,6 +150,16 @@ async def _nowhere(_: Request) -> Answer:
 
 
 _NOWHERE: Final = Route(None, _nowhere)
+
+
+def _failure_at(route: Route, error: Exception) -> Answer:
+    """The answer to what went wrong; what could not be understood is recorded before."""
+    try:
+        if isinstance(error, RequestError) and route.misunderstood is not None:
+            route.misunderstood(error)
+    except Exception as fault:  # noqa: BLE001 - see `failure`
+        error = fault
+    return failure(error)
 
 
 def failure(error: Exception) -> Answer:

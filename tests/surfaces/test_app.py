@@ -8,12 +8,17 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 import support
+from multidict import CIMultiDict, CIMultiDictProxy
 from support import Running, token
 
-from pdp.errors import KeysUnavailable
+from pdp.errors import KeysUnavailable, RequestError
+from pdp.model import Answer
+from pdp.surfaces.app import Route, dispatcher
+from pdp.surfaces.requests import Peer, Request
 
 FORWARD = (
     b"X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /docs/a\r\nX-Forwarded-Host: app.test\r\n"
@@ -219,3 +224,20 @@ async def test_a_unix_socket_serves(policies: Path, tmp_path: Path) -> None:
         writer.write(get(b"/livez"))
         assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
         writer.close()
+
+
+async def test_a_bug_in_recording_what_is_not_understood_is_a_503(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def refuses(_: Request) -> Answer:
+        raise RequestError("field", "is wrong")
+
+    def broken(_: RequestError) -> None:
+        raise RuntimeError("secret")
+
+    answer = dispatcher({"/a": Route(None, refuses, broken), "/b": Route(None, refuses)})
+    nobody: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+    asked = [Request("GET", path, nobody, cast(Peer, None), b"") for path in ("/a", "/b")]
+    assert [(await answer(request)).status for request in asked] == [503, 400]
+    assert "secret" not in caplog.text
+    assert "RuntimeError" in str([getattr(record, "facts", None) for record in caplog.records])

@@ -63,13 +63,16 @@ def figures(turns: Sequence[Measured], beside: Sequence[Measured]) -> list[str]:
 
 def service_table(results: Results) -> Table:
     first = results.turns[questions(results)[0], LIMIT]
-    cells = []
-    for (question, server), turns in results.turns.items():
-        if server not in results.peers:
-            pairs = zip(turns, first, strict=True)
-            share = median(turn.rate / other.rate for turn, other in pairs)
-            told = figures(turns, results.turns[question, LIMIT])
-            cells.append([question, server, *told, f"{share:.2f}"])
+    cells = [
+        [
+            question,
+            server,
+            *figures(turns, results.turns[question, LIMIT]),
+            figures(turns, first)[1],
+        ]
+        for (question, server), turns in results.turns.items()
+        if server not in results.peers
+    ]
     return "Beside a bare application", ("question", "server", *TURNS, "of the first limit"), cells
 
 

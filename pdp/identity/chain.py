@@ -103,10 +103,11 @@ class Authenticator:
         session = None if cookie is None else await self._session(cookie, now)
         if session is not None and not credentials.presented:
             return session
-        found = self._known(credentials, now)
+        key = self._remembered_at(credentials)
+        found = self._known(credentials, key, now)
         if found is None:
             asked = Asked(address, now, refuses)
-            found = self._unrevoked(await self._presented(credentials, asked))
+            found = self._unrevoked(await self._presented(credentials, key or b"", asked))
         if session is None or isinstance(found, Rejected) or not _disagree(found, session):
             return found
         # INVARIANT: a right guess that opens nothing is no good credential, or this would tell.
@@ -114,12 +115,13 @@ class Authenticator:
 
     def known(self, credentials: Credentials, now: float) -> Finding | None:
         """What `authenticate` would find, where that is at hand; None where it may have to wait."""
-        return self._known(credentials, now) if self._session_of(credentials) is None else None
+        if self._session_of(credentials) is not None:
+            return None
+        return self._known(credentials, self._remembered_at(credentials), now)
 
-    def _known(self, credentials: Credentials, now: float) -> Finding | None:
+    def _known(self, credentials: Credentials, key: bytes | None, now: float) -> Finding | None:
         if not self.configured or not credentials.presented:
             return ANONYMOUS
-        key = self._remembered_at(credentials)
         return None if key is None else self.tokens.recall(key, now, self.revocations)
 
     def finds(self, credentials: Credentials) -> bool:
@@ -134,14 +136,13 @@ class Authenticator:
 
     def _remembered_at(self, credentials: Credentials) -> bytes | None:
         """Where the tokens cache has it, if it is one, and good, and was presented before."""
-        if credentials.authorization is not None:
+        if credentials.authorization is not None and self.configured:
             return digest("authorization", credentials.authorization)
         token = credentials.token
         return digest("bearer", token) if token and self._bearer else None
 
-    async def _presented(self, credentials: Credentials, asked: Asked) -> Finding:
-        """Whose a credential is that is not remembered."""
-        key = self._remembered_at(credentials) or b""
+    async def _presented(self, credentials: Credentials, key: bytes, asked: Asked) -> Finding:
+        """Whose a credential is that is not remembered; `key` is where it would be."""
         if credentials.authorization is not None:
             return await self._authorization(credentials.authorization, key, asked)
         if credentials.token is None:

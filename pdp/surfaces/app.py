@@ -131,7 +131,7 @@ def dispatcher(routes: Routes) -> Callable[[Request], Work[Answer]]:
                 answered = await route.handler(request)
             else:
                 answered = _other_method(route.methods)
-        except Exception as error:  # noqa: BLE001 - see `failure`
+        except Exception as error:  # noqa: BLE001 - a bug is a 503: `failure`
             answered = _failure_at(route, error)
         return echo_request_id(request, answered) if REQUEST_ID in headers else answered
 
@@ -157,7 +157,7 @@ def _failure_at(route: Route, error: Exception) -> Answer:
     try:
         if isinstance(error, RequestError) and route.misunderstood is not None:
             route.misunderstood(error)
-    except Exception as fault:  # noqa: BLE001 - see `failure`
+    except Exception as fault:  # noqa: BLE001 - a bug is a 503: `failure`
         error = fault
     return failure(error)
 

@@ -108,7 +108,7 @@ class Authorization:
         left = call.time_remaining()
         try:
             answered = await self._answer(_parse(data), left)
-        except Exception as error:  # noqa: BLE001 - see `failure`
+        except Exception as error:  # noqa: BLE001 - a bug is a 503: `failure`
             answered = failure(error)
         return self._response(answered)
 

@@ -1,7 +1,7 @@
 """Loads a whole PDP with wrk and tells how near it comes to a bare aiohttp application.
 
     python benchmarks/service.py             # about three minutes; --short in seconds
-    python benchmarks/service.py --reload    # also what a reload adds to p99; three minutes more
+    python benchmarks/service.py --reload    # also what a reload adds to p99; nine minutes more
     python benchmarks/service.py --reload --write docs/throughput.md
 
 Cerbos and OPA are measured beside it where they are found, on PATH or as given:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import time
 from pathlib import Path
 
 import uvloop
 from processes import on_core, stolen
 from service_report import Results, Round
-from service_servers import PINNED
+from service_servers import CORES, PINNED
 from soak_load import Edits, Load, meanwhile, reloads
 from soak_made import make_directory, requests, server
 
@@ -18,8 +19,7 @@ PARTS = {"half": 0.5, "a quarter": 0.25}  # of the rate at full speed
 SIZES = {10_000: ("half",), 100_000: ("half", "a quarter")}
 SHORT_SIZES = {500: ("half",)}
 ROUNDS = 3
-SECONDS = 6.0
-BUSY_SECONDS = 30.0  # so that a build that rests for others ends within
+SECONDS = 25.0  # quiet, then busy: a build that rests for others ends within
 EDIT_SECONDS = 2.0
 LOOK_SECONDS = 1.0
 IDLE = 0.05  # of a core: a build that had begun has ended
@@ -55,10 +55,10 @@ class Steady:
         rate = part * await self._full_rate()
         quiet = await self._load(SECONDS, rate)
         before = await self._activated()
-        busy, seconds, stolen_before = self._new_load(), BUSY_SECONDS * self._scale, stolen()
+        stolen_before = stolen()
         async with meanwhile(self._replace()):
-            await busy.run(seconds, rate)
-        share = (stolen() - stolen_before) / seconds
+            busy = await self._load(SECONDS, rate)
+        share = (stolen() - stolen_before) / (SECONDS * self._scale)
         await settled(pid)
         after = await self._activated()
         if wrong := quiet.seen.wrong + busy.seen.wrong:
@@ -83,11 +83,8 @@ class Steady:
     async def _activated(self) -> int:
         return (await reloads(self._place))["activated"]
 
-    def _new_load(self) -> Load:
-        return Load(self._place, self._asked, self._known)
-
     async def _load(self, seconds: float, rate: float | None = None) -> Load:
-        load = self._new_load()
+        load = Load(self._place, self._asked, self._known)
         await load.run(seconds * self._scale, rate)
         return load
 
@@ -107,6 +104,7 @@ def measure_reloads(results: Results, place: Path, *, short: bool) -> None:
     """Every size of policy, with a PDP of its own."""
     place.mkdir()
     gc.freeze()  # what is here stays, and this program shall not pause for it
+    os.sched_setaffinity(0, CORES[-1:])
     for count, parts in (SHORT_SIZES if short else SIZES).items():
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             steady = Steady(place / f"{count}", count, short=short)

@@ -22,7 +22,7 @@ from pdp.policy.snapshot import Snapshot
 from pdp.runtime.edits import Signature, settled, signature
 from pdp.runtime.garbage import only_young, set_aside, take_back
 from pdp.runtime.load import Loaded
-from pdp.runtime.pacing import Pace
+from pdp.runtime.pacing import Pace, at_most
 from pdp.runtime.restrictions import protecting, restrictions, unheeded
 from pdp.runtime.service import Service
 
@@ -34,8 +34,7 @@ Verify = Callable[[Loaded], list[Problem]]
 POLL_MILLISECONDS = 500  # where events are missed (network file systems), this finds the edit
 RETIRE_SECONDS = 0.05  # how often a policy that was replaced is asked whether it still judges
 RETIRE_ROUNDS = 200
-AGREE_SECONDS = 2.0  # for other workers to build what this one has built,
-AGREE_TIMES = 16  # or so many times as long as it worked on it: where questions come, builds rest
+AGREE_SECONDS = 2.0  # for other workers to see an edit; they may then rest more than this one did
 AGREE_ROUNDS = 5
 MOST_TOLD = 1_000  # problems of one attempt: they are written and read on the event loop
 
@@ -124,7 +123,7 @@ class Reloader:
             if not isinstance(attempt, Loaded):
                 others.gives_up()
                 return attempt
-            seconds = max(AGREE_SECONDS, AGREE_TIMES * self._worked)
+            seconds = AGREE_SECONDS + at_most(self._worked)
             if await others.agree(attempt.snapshot.revision, seconds) or not rounds:
                 return attempt
             held = [attempt]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http import RawRequestMessage
@@ -20,7 +19,8 @@ from pdp.runtime.patience import Begun, Work, begin
 from pdp.runtime.settings import ServerSettings
 from pdp.surfaces.connections import BoundedServer, Bounds, Connection
 from pdp.surfaces.context import failed
-from pdp.surfaces.replies import FAULT, RARE, reply, response, written
+from pdp.surfaces.exchange import Exchange, handle
+from pdp.surfaces.replies import FAULT, RARE, response, written
 from pdp.surfaces.requests import Request
 
 log = logging.getLogger("pdp.http")
@@ -33,13 +33,6 @@ _UNREADABLE: Final = failed(400, "invalid_request", "The request cannot be read.
 
 Answering = Callable[[Request], Work[Answer]]  # which never fails
 Made = tuple["Protocol", asyncio.Transport, bytes, bool]  # an answer, and whether all goes on
-
-
-class Exchange(web.BaseRequest):
-    """aiohttp's own request, whose answer does not say what we are made of."""
-
-    async def _prepare_hook(self, response: web.StreamResponse) -> None:
-        response.headers.pop("Server", None)
 
 
 class Protocol(Connection):
@@ -90,7 +83,10 @@ class Protocol(Connection):
         super().data_received(data)
 
     def eof_received(self) -> None:
-        """Nothing more comes: what was asked is answered before the connection ends."""
+        """Nothing more comes: what can be answered at once is, then the connection ends.
+
+        Who asks nothing more cannot be told from who is gone, for whom nobody shall work long.
+        """
         answer = self.answer()
         if answer is not None:
             _send(answer)
@@ -132,8 +128,9 @@ class Protocol(Connection):
         """The answer to a request that aiohttp hands over, which may have begun before."""
         if self._begun is not None:
             (begun, asked), self._begun = self._begun, None
-            go_on_asking(asked)
-            return await begun
+            return await _go_on(begun, asked)
+        if self.transport is None:
+            return FAULT  # which nobody reads, as nobody would what was asked
         method, target = exchange.method, exchange.raw_path
         request = Request(method, target, exchange.headers, self, exchange.content)
         return await self._server.answer(request)
@@ -153,8 +150,10 @@ class Protocol(Connection):
             super().resume_reading(resume_parser)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Nobody waits any more for what was asked, and may have begun."""
-        self._asked = self._begun = None
+        """Nobody waits any more for what was asked; what has begun comes to its end."""
+        self._asked, begun, self._begun = None, self._begun, None
+        if begun is not None:
+            self._server.finish(_go_on(*begun))
         super().connection_lost(exc)
 
     def handle_error(
@@ -182,8 +181,9 @@ class Server(BoundedServer):
     def __init__(self, answer: Answering, server: ServerSettings, bounds: Bounds) -> None:
         self.answer = answer
         self._asked: deque[Protocol] = deque()
+        self._left = set[asyncio.Task[Answer]]()  # what has begun for clients that are gone
         super().__init__(
-            _handle,
+            handle,
             bounds,
             request_factory=partial(Exchange, loop=asyncio.get_running_loop()),
             access_log=None,
@@ -192,6 +192,16 @@ class Server(BoundedServer):
             max_headers=MOST_HEADERS,
             auto_decompress=False,
         )
+
+    def finish(self, work: Work[Answer]) -> None:
+        """Do it, though the client is gone: it holds turns, and what it decides is recorded."""
+        task = self._loop.create_task(work)
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+
+    def close_waiting(self) -> bool:
+        """Close connections with no request under way; whether anything is."""
+        return super().close_waiting() or bool(self._left)
 
     def take(self, protocol: Protocol) -> None:
         """Answer its request soon."""
@@ -220,6 +230,11 @@ class Server(BoundedServer):
         return Protocol(self, loop=self._loop, **self._kwargs)
 
 
+async def _go_on(begun: Begun[Answer], asked: Asking) -> Answer:
+    go_on_asking(asked)
+    return await begun
+
+
 def _send(made: Made) -> None:
     protocol, transport, data, goes_on = made
     transport.write(data)
@@ -227,16 +242,3 @@ def _send(made: Made) -> None:
         protocol.answered()
     else:
         transport.close()
-
-
-async def _read_up(request: web.BaseRequest) -> None:
-    """Wait until the client has read its answers, or is gone: else they would pile up."""
-    with contextlib.suppress(ConnectionError):
-        await request.protocol._drain_helper()  # noqa: SLF001 - aiohttp has no other
-
-
-async def _handle(exchange: web.BaseRequest) -> web.StreamResponse:
-    protocol = cast(Protocol, exchange.protocol)
-    if protocol.writing_paused:
-        await _read_up(exchange)
-    return reply(exchange, await protocol.rest(exchange))

@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from pdp.surfaces.certificates import NOBODY, Certified, certified
-from pdp.surfaces.heads import Heads, fresh
+from pdp.surfaces.heads import Heads
+from pdp.surfaces.parsers import fresh
 
 LINGER_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 0.25  # deadlines are looked at together
@@ -93,6 +94,10 @@ class Connection(RequestHandler):
         self._bounded.hold(self, cost)
         if head:
             self._bounded.await_head(self)
+
+    def ends(self) -> None:
+        """What is under way is answered, and no request behind it."""
+        self._close = True
 
     def pause_writing(self) -> None:
         """The client does not read its answers: it may for a while."""
@@ -229,7 +234,7 @@ class BoundedServer(web.Server):
                 self._sweeping = self._loop.call_at(soonest, self._sweep)
                 return
             del self.heads[connection]
-            if connection.is_held:
+            if connection.is_held or not connection.is_waiting:
                 self.heads[connection] = now + self.bounds.head_seconds
             else:
                 connection.drop("head")

@@ -23,6 +23,12 @@ LIVEZ = b"GET /livez HTTP/1.1\r\nHost: pdp\r\n\r\n"
 FIELD = b"X-%03d: " + b"a" * 60_000 + b"\r\n"
 TINY = LIVEZ[:-2] + b"".join(b"%03x:%03x\r\n" % (n, n) for n in range(1_000))
 
+BODY = b'{"action":"GET","resource":"/docs/a","context":{"ip":"::1"}}'
+QUESTION = (
+    b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(BODY)
+) + BODY
+
 OPEN = 'pdp_connections{listener="main"}'
 FULL, HEAD, HANDSHAKE = (
     f'pdp_connections_closed_total{{listener="main",reason="{reason}"}}'
@@ -103,16 +109,35 @@ async def test_a_head_behind_a_request_is_waited_for_no_longer(
     assert await metric(hasty, HEAD) == 1
 
 
+@pytest.mark.parametrize("asked", [LIVEZ + QUESTION, QUESTION * 3], ids=["a body last", "bodies"])
+async def test_whoever_asks_several_at_once_is_answered_and_stays(
+    hasty: Running, asked: bytes
+) -> None:
+    reader, writer = await asyncio.open_connection(*place(hasty))
+    writer.write(asked)
+    await asyncio.sleep(1.2)
+    assert (await reader.read(65_536)).count(b"HTTP/1.1 200 ") == asked.count(b"HTTP/1.1")
+    assert not reader.at_eof()
+    assert await metric(hasty, HEAD) == 0
+    writer.close()
+
+
+async def test_trailers_of_many_connections_take_no_more_than_all_may(server: Running) -> None:
+    chunked = QUESTION.partition(b"Content-Length")[0] + b"Transfer-Encoding: chunked\r\n\r\n"
+    held = [await asyncio.open_connection(*place(server)) for _ in range(120)]
+    for _, writer in held:
+        writer.write(chunked + b"2\r\n{}\r\n0\r\n" + TINY.partition(b"pdp\r\n")[2])
+    await until(server, FULL, 20)
+    assert (await server.ask("GET", "/livez"))[0].status == 200
+    for _, writer in held:
+        writer.close()
+
+
 @pytest.mark.parametrize("size", [1, 700])
 async def test_whoever_asks_by_and_by_is_answered_and_stays(hasty: Running, size: int) -> None:
-    body = b'{"action":"GET","resource":"/docs/a","context":{"ip":"::1"}}'
-    asked = (
-        b"POST /v1/decision HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n" % len(body)
-    ) + body
     reader, writer = await asyncio.open_connection(*place(hasty))
     for _ in range(3):
-        for request in (LIVEZ, asked):
+        for request in (LIVEZ, QUESTION):
             for at in range(0, len(request), size):
                 writer.write(request[at : at + size])
                 await asyncio.sleep(0)

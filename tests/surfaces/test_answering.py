@@ -144,6 +144,59 @@ async def test_what_waits_goes_on_once_with_what_was_noted() -> None:
     assert [list(ids) for ids in seen] == [["mine"]]
 
 
+async def test_what_has_begun_comes_to_its_end_once_though_its_client_is_gone() -> None:
+    """It holds a turn, which nobody else would ever get, and is recorded."""
+    turn, begun, ended = asyncio.Semaphore(1), list[int](), list[int]()
+
+    async def taking_turns(request: Request) -> Answer:
+        begun.append(1)
+        async with turn:
+            await asyncio.sleep(0.001)
+        ended.append(1)
+        return await echo(request)
+
+    async with serving(taking_turns) as (host, port):
+        for _ in range(10):
+            crowd = [socket.create_connection((host, port)) for _ in range(10)]
+            for one in crowd:
+                one.sendall(GET)
+                one.close()
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        assert (await asked((host, port), GET)).startswith(b"HTTP/1.1 200")
+    assert 1 < len(begun) == len(ended)
+
+
+async def test_a_server_that_drains_waits_for_what_has_begun_for_nobody() -> None:
+    free = asyncio.Event()
+
+    async def slow(_: Request) -> Answer:
+        await free.wait()
+        return Answer(200)
+
+    bounds = Bounds(
+        most=9, head_seconds=5, idle_seconds=IDLE, unread_seconds=5, closed=lambda _: None
+    )
+    server = Server(slow, SETTINGS, bounds)
+    ours, theirs = socket.socketpair()
+    _, connection = await asyncio.get_running_loop().connect_accepted_socket(server, ours)
+    theirs.sendall(GET)
+    theirs.close()
+    await asyncio.sleep(0.05)
+    assert connection.transport is None
+    assert server.close_waiting()
+    free.set()
+    await asyncio.sleep(0.01)
+    assert not server.close_waiting()
+
+
+async def test_many_at_once_behind_a_body_in_pieces_are_all_answered() -> None:
+    for many in (31, 32, 33, 40, 100):
+        async with serving(echo) as place:
+            heard = await asked(place, POST[:-1], POST[-1:], GET * many)
+            assert heard.count(b"HTTP/1.1 200") == 1 + many
+
+
 async def test_a_request_tells_that_nobody_waits_for_it_any_more() -> None:
     gone = asyncio.Event()
 

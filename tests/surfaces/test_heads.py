@@ -42,7 +42,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.made = 0
-        self.cost, self.head = 0, False
+        self.cost, self.head, self.ended = 0, False, False
         self.waiting: list[Any] = []
         self.heads = Heads(self.fresh, MOST, self, self.waiting)
 
@@ -62,6 +62,9 @@ class Watched:
 
     def arrived(self) -> None:
         self.head = False
+
+    def ends(self) -> None:
+        self.ended = True
 
     def takes(self, _message: object, _content: object, _body: bytes, /) -> bool:
         return False
@@ -142,11 +145,18 @@ def test_what_is_found_is_what_aiohttp_finds(asked: list[bytes], places: list[in
 def test_a_head_that_has_begun_is_known_wherever_it_is_cut(
     asked: bytes, places: list[int], more: int
 ) -> None:
-    """One request after the other: what stands behind the first is known to the byte."""
+    """One request after the other: what stands behind the first is known to the byte.
+
+    Behind chunks it is not: nothing but the next packet may follow these.
+    """
     watched = Watched()
     behind = get(b"X-Begun: " + b"b" * 60)[:more]
     for last in (b"", behind):
         watched.feed(*cut(asked + last, places))
+        if watched.ended:
+            assert last
+            assert b"chunked" in asked
+            return
         assert watched.head is bool(last)
         assert (watched.cost > 0) is bool(last)
         if last:
@@ -159,7 +169,75 @@ def test_a_head_that_has_begun_is_known_wherever_it_is_cut(
 def test_among_many_at_once_none_that_has_begun_is_missed(asked: list[bytes], more: int) -> None:
     watched = Watched()
     watched.feed(b"".join(asked) + get(b"X-Begun: here")[:more])
-    assert watched.head
+    assert watched.ended is any(b"chunked" in one for one in asked)
+    assert watched.head or b"chunked" in asked[-1]
+
+
+def behind(asked: bytes, trailer: bytes) -> bytes:
+    """The same in chunks, with a trailer."""
+    return asked.removesuffix(b"\r\n") + trailer + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 1_000], ids=["whole", "cut", "byte by byte"])
+@pytest.mark.parametrize("trailer", [b"Authorization: Bearer x", b"0:", b"a: 0", b"X: y\r\nZ: 0"])
+def test_a_connection_ends_behind_trailers(watched: Watched, trailer: bytes, pieces: int) -> None:
+    data = behind(chunked(b"{}", b"\r\n0\r\n"), trailer)
+    size = -(-len(data) // pieces)
+    watched.feed(*(data[at : at + size] for at in range(0, len(data), size)))
+    assert watched.ended
+
+
+@pytest.mark.parametrize("places", [[], [150], [-1], [-4], [-6, -3], range(400)], ids=str)
+def test_it_goes_on_behind_chunks_without(watched: Watched, places: Sequence[int]) -> None:
+    for _ in range(3):
+        data = chunked(b"{" + b"a" * 100 + b"}", b"0\r\n\r\n")
+        assert len(watched.feed(*cut(data, [place % len(data) for place in places]))) == 1
+        assert (watched.ended, watched.head, watched.cost) == (False, False, 0)
+
+
+def test_trailers_without_end_are_bounded_and_cost_what_they_take(watched: Watched) -> None:
+    watched.feed(behind(chunked(b"{}"), TINY)[:-4])
+    assert watched.cost > 30_000
+    with pytest.raises(BadHttpMessage):
+        watched.feed(*[b"X: y\r\n"] * (MOST // 6 + 1))
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_small_chunks_are_no_trailers(watched: Watched, size: int) -> None:
+    body = b"a" * 3 * MOST
+    data = chunked(*(body[at : at + size] for at in range(0, len(body), size)))
+    ((_, found),) = watched.feed(*cut(data, range(0, len(data), 1_500)))
+    assert (found.is_eof(), found.total_bytes) == (True, len(body))
+    assert (watched.ended, watched.cost) == (False, 0)
+
+
+UPGRADE = b"Connection: upgrade\r\nUpgrade: h2c"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_behind_an_upgrade_nothing_may_stand_in_the_same_packet(body: bytes) -> None:
+    asked = post(body).replace(b"Host", UPGRADE + b"\r\nHost")
+    for pieces, ended in (
+        ([asked, get()], False),
+        ([asked[:-1], asked[-1:], get()], False),
+        ([asked + get()], True),
+        ([asked + get()[:5]], True),
+        ([asked[:-1], asked[-1:] + get()], True),
+    ):
+        watched = Watched()
+        watched.feed(*pieces)
+        assert watched.ended is ended
+
+
+def test_a_length_that_the_parser_takes_for_none_is_refused(watched: Watched) -> None:
+    with pytest.raises(BadHttpMessage):
+        watched.feed(get(b"Content-Length: %d" % (2**64 - 1)))
+
+
+def test_what_is_asked_at_once_is_bounded_as_a_whole(watched: Watched) -> None:
+    watched.feed(get(*[b"X: y"] * 60) * 32)
+    with pytest.raises(BadHttpMessage):
+        watched.feed(get(*[b"X: y"] * 70) * 32)
 
 
 def test_a_body_that_is_to_come_is_no_head_and_costs_what_its_head_does(watched: Watched) -> None:
@@ -191,6 +269,12 @@ def test_a_head_without_an_end_is_not_waited_for(watched: Watched) -> None:
 def test_several_large_bodies_at_once_are_no_head(watched: Watched) -> None:
     large = post(b"a" * 2 * MOST)
     assert len(watched.feed(large * 3, large[:100], large[100:] + large, get())) == 6
+
+
+def test_of_several_at_once_the_last_body_is_no_head(watched: Watched) -> None:
+    for asked in (get() + post(b"{}"), post(b"\r\n\r\n{}") * 2, b"\r\n\r\n" + post(b"{}") * 3):
+        watched.feed(asked)
+        assert (watched.head, watched.cost) == (False, 0)
 
 
 def test_a_body_that_is_not_read_yet_is_not_lost(watched: Watched) -> None:
@@ -233,7 +317,9 @@ def test_no_large_head_is_kept(watched: Watched) -> None:
 
 
 def test_none_that_wait_are_lost_with_it(watched: Watched) -> None:
-    many = get(TINY[:-2]) * 40  # the parser takes 32, and the others when these are answered
+    many = (
+        get(TINY[: 9 * 45 - 2]) * 40
+    )  # the parser takes 32, and the others when these are answered
     found = len(watched.heads.feed_data(many)[0])
     for _ in range(found):
         watched.heads.message_consumed()

@@ -260,11 +260,14 @@ async def test_nobody_is_authenticated_behind_a_guard_that_refused(
     assert verdict == decide(asked, ALICE, SNAPSHOT, NOW)
 
 
+@pytest.mark.parametrize("vouched", [True, False])
 @pytest.mark.parametrize("name", ["anonymous", "member", "admin", "asserted", "known", "idp:x"])
-def test_an_id_that_could_be_a_role_is_refused(name: str) -> None:
+def test_an_authenticated_id_that_could_be_a_role_is_refused_whoever_asks(
+    name: str, vouched: bool
+) -> None:
     credentialing = Credentialing(True, "known", frozenset({"asserted"}), ("idp:",))
     snapshot = snapshot_of(credentialing=credentialing)
-    verdict = decide(query("/docs/a"), known(name), snapshot, NOW)
+    verdict = decide(query("/docs/a", vouched=vouched), known(name), snapshot, NOW)
     assert (verdict.status, verdict.reason) == (401, Reason.TOKEN_INVALID)
     assert verdict.identity is None
 

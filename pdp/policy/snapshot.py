@@ -115,14 +115,15 @@ class Snapshot:
     def refuses(self, query: Query, identity: Identity, facts: Facts) -> Rejected | None:
         """Why nobody may go by this identity, however good its credential; None if one may.
 
-        Only an asker that may vouch for subjects can mean a role by a subject's name.
+        Only an asker that may vouch for subjects can mean a role by a subject's name. No
+        credential can, whoever presents it.
         """
         if identity.method is _NONE:
             return None
         entities = self.entities
         if entities and entities.get((identity.type, identity.id), NO_PROPERTIES).get("disabled"):
             return rejected(identity, Reason.ACCOUNT_DISABLED)
-        if not query.vouched and self.names_a_role(identity, facts):
+        if (identity.authenticated or not query.vouched) and self.names_a_role(identity, facts):
             return rejected(identity, INVALID[identity.method])
         return None
 

@@ -91,6 +91,19 @@ async def test_a_subject_is_believed_by_its_name_from_every_caller(guarded: Runn
     assert (await evaluate(guarded, question("kim"), "gateway"))["decision"] is False
 
 
+async def test_the_name_of_a_role_is_believed_from_callers_that_vouch_without_a_token(
+    guarded: Running,
+) -> None:
+    asked, proven = question("member"), question("member", token=token("member"))
+    for body, caller, status in (
+        (asked, "voucher", 200),
+        (asked, "gateway", 401),
+        (proven, "voucher", 401),
+        (proven, "gateway", 401),
+    ):
+        assert (await evaluate(guarded, body, caller))["context"]["status"] == status
+
+
 async def test_its_properties_are_believed_from_callers_that_vouch(guarded: Running) -> None:
     assert (await evaluate(guarded, BAR, "voucher"))["decision"] is True
     refused = await evaluate(guarded, BAR, "auditor")

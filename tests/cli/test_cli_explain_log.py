@@ -143,6 +143,15 @@ def test_a_subject_that_was_never_established_is_taken_for_nobody() -> None:
     assert anonymous["recorded"]["verdict_changed"] is False
 
 
+@pytest.mark.parametrize(("method", "status"), [("bearer", 401), ("vouched", 200)])
+def test_only_a_subject_that_was_named_may_be_a_role(method: str, status: int) -> None:
+    member = {"id": "member", "type": "user"}
+    asked = line(subject=member, method=method, action="GET", status=200, reason="granted")
+    found = told(asked)
+    assert found["status"] == status
+    assert found["recorded"]["verdict_changed"] is (status != 200)
+
+
 def test_time_and_facts_are_the_records_unless_given(tmp_path: Path) -> None:
     asks = 'r.context.time.year == 2026 && r.context.host == "h" && r.context.ip == "192.0.2.1"'
     directory = write_asking(tmp_path, asks)

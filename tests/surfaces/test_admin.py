@@ -37,6 +37,14 @@ async def test_a_bad_token_is_explained_as_such(server: Running) -> None:
     assert (answer["status"], answer["reason"], answer["subject"]) == (401, "token_invalid", None)
 
 
+async def test_a_token_with_the_name_of_a_role_is_explained_as_refused(server: Running) -> None:
+    asked = {"action": "GET", "resource": "/invoices/7"}
+    _, answer = await explained(server, **asked, token=token("member"))
+    assert (answer["status"], answer["reason"], answer["subject"]) == (401, "token_invalid", None)
+    _, answer = await explained(server, **asked, subject="member")
+    assert (answer["status"], answer["reason"]) == (200, "granted")
+
+
 async def test_keys_that_were_never_loaded_are_a_503(server: Running) -> None:
     async def fail(*_: object) -> None:
         raise KeysUnavailable

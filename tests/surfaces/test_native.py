@@ -277,6 +277,22 @@ async def test_a_vouching_caller_gives_properties_and_time(guarded: Running) -> 
     assert (status, answer["message"].split(":")[0]) == (400, "context.time")
 
 
+@pytest.mark.parametrize(
+    "presented",
+    [{"token": token("member")}, {"authorization": f"Bearer {token('member')}"}],
+    ids=["token", "authorization"],
+)
+async def test_a_credential_with_the_name_of_a_role_is_refused_whoever_presents_it(
+    guarded: Running, presented: dict[str, str]
+) -> None:
+    _, named = await ask(guarded, {**INVOICE, "subject": "member"}, headers=key("voucher"))
+    assert (named["status"], named["reason"]) == (200, "granted")
+    _, answer = await ask(guarded, {**INVOICE, **presented}, headers=key("voucher"))
+    assert (answer["status"], answer["reason"]) == (401, "token_invalid")
+    _, answer = await ask(guarded, {**INVOICE, **presented}, headers=key("gateway"))
+    assert answer["status"] == 401
+
+
 async def test_a_vouched_nobody_is_anonymous(guarded: Running) -> None:
     question = {**INVOICE, "subject": "anonymous"}
     _, answer = await ask(guarded, question, headers=key("voucher"))

@@ -32,20 +32,18 @@ NOTHING_GOOD = Verdict(Outcome.UNAUTHENTICATED, Reason.CREDENTIALS_MISSING)
 
 
 @pytest.mark.parametrize(("page", "text"), SETTINGS, ids=[page for page, _ in SETTINGS])
-def test_every_block_of_settings_is_good(tmp_path: Path, page: str, text: str) -> None:
-    (tmp_path / "pdp.toml").write_text(whole(text))
-    operator, policy, problems = read_sections(tmp_path, None, {}, {})
+def test_every_block_of_settings_is_good(page: str, text: str) -> None:
+    operator, policy, problems = read_sections(whole(text).encode(), None, {}, {})
     assert problems == [], page
-    (tmp_path / "pdp.toml").write_text("# nothing\n")
-    assert [operator, policy] != [*read_sections(tmp_path, None, {}, {})[:2]], page
+    assert [operator, policy] != [*read_sections(None, None, {}, {})[:2]], page
 
 
-def test_what_the_starter_policy_has_in_comments_is_good(tmp_path: Path) -> None:
+def test_what_the_starter_policy_has_in_comments_is_good() -> None:
     text = (DOCS.parent / "policies" / "pdp.toml").read_text()
     hidden = text.split("# Other credentials", 1)[1]
     sections = re.sub(r"^#(   .*)$", r"\1", hidden, flags=re.MULTILINE).split("\n", 1)[1]
-    (tmp_path / "pdp.toml").write_text("[authentication]\n" + ISSUER + sections)
-    operator, _, problems = read_sections(tmp_path, None, {}, {})
+    settings = "[authentication]\n" + ISSUER + sections
+    operator, _, problems = read_sections(settings.encode(), None, {}, {})
     assert problems == []
     kinds = operator.authentication
     assert None not in (kinds.api_keys, kinds.basic, kinds.session)

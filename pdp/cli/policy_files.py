@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
-from pdp.config import parse_toml
-from pdp.errors import ConfigurationError
-from pdp.policy.settings import CASBIN_PAIR, LayerSettings, PolicySettings
+from pdp.errors import ConfigurationError, Problem
+from pdp.policy.settings import PolicySettings
 from pdp.policy.shape import LayerText, read_shape
+from pdp.policy.snapshot import revision
 from pdp.policy.text import Row, decode_text, read_model, read_rows
 from pdp.runtime.load import Loaded
 from pdp.runtime.making import policy_files
-from pdp.runtime.sources import SETTINGS, read_file
+from pdp.runtime.sections import policy_settings, read_own, read_sections
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +54,16 @@ class PolicyFiles:
 
 
 def read_policy_files(loaded: Loaded) -> PolicyFiles:
-    """The files of this policy; ConfigurationError if they are gone since it was loaded."""
-    directory = loaded.directory
-    own = [SETTINGS] if (directory / SETTINGS).exists() else []
-    data = read_file(directory / SETTINGS, SETTINGS)[0] if own else None
-    tables = parse_toml(data or b"", SETTINGS)[0]
-    layers = msgspec.convert(tables.get("layers", ()), tuple[LayerSettings, ...]) or (CASBIN_PAIR,)
-    settings = PolicySettings(layers=layers, concealment=loaded.snapshot.concealment)
-    files, problems = policy_files(directory, settings, loaded.authentication)
+    """The files of this policy; ConfigurationError if it was loaded from others."""
+    directory, origin = loaded.directory, loaded.origin
+    own, problems = read_own(directory)
+    _, policy, _ = read_sections(own, origin.config, origin.environment, origin.flags)
+    settings = policy_settings(directory, policy)
+    files, found = policy_files(directory, own, settings, loaded.authentication)
+    problems += found
+    if not problems and revision(files) != loaded.snapshot.revision:
+        changed = "changed while the policy was read"
+        problems.append(Problem(str(directory), None, "changed-files", changed, "try again"))
     if problems:
         raise ConfigurationError(problems)
     return PolicyFiles(files, settings)

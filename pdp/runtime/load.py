@@ -18,7 +18,7 @@ from pdp.runtime.callers import Callers
 from pdp.runtime.journal_settings import DecisionLogSettings
 from pdp.runtime.limits import LimitSettings
 from pdp.runtime.making import Known, make_snapshot, policy_files
-from pdp.runtime.sections import policy_settings, read_sections
+from pdp.runtime.sections import policy_settings, read_own, read_sections
 from pdp.runtime.settings import CallerSettings, ServerSettings
 
 
@@ -97,9 +97,11 @@ def load(
     snapshot, if the files are still those.
     """
     given = environment or {}
-    operators, policy, problems = read_sections(directory, config, given, flags or {})
+    own, problems = read_own(directory)
+    operators, policy, found = read_sections(own, config, given, flags or {})
+    problems += found
     settings = policy_settings(directory, policy)
-    files, found = policy_files(directory, settings, operators.authentication)
+    files, found = policy_files(directory, own, settings, operators.authentication)
     problems += found
     beside, found = (live.beside, []) if live else load_beside(operators, directory, config, given)
     problems += found

@@ -17,14 +17,17 @@ Known = tuple[Snapshot, Iterable[Problem]]  # with the warnings of its files
 
 
 def policy_files(
-    directory: Path, settings: PolicySettings, authentication: AuthenticationSettings
+    directory: Path,
+    own: bytes | None,
+    settings: PolicySettings,
+    authentication: AuthenticationSettings,
 ) -> tuple[dict[str, bytes], list[Problem]]:
-    """All files that a snapshot is made of, read once."""
+    """All files that a snapshot is made of, read once; `own` are the bytes of its settings."""
     names = [name for layer in settings.layers for name in (layer.model, layer.policy)]
-    own = [SETTINGS] if (directory / SETTINGS).exists() else []
+    known = {} if own is None else {SETTINGS: own}
     credentials = (authentication.api_keys, authentication.basic)
     apart = [REVOCATIONS, *(section.file for section in credentials if section)]
-    return read_policy(directory, own + names, apart)
+    return read_policy(directory, names, apart, known)
 
 
 def make_snapshot(

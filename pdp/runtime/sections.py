@@ -49,14 +49,32 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     concealment: ConcealmentSettings = ConcealmentSettings()
 
 
+def read_own(directory: Path) -> tuple[bytes | None, list[Problem]]:
+    """The directory's own `pdp.toml`; None where it has none, or a problem with it.
+
+    INVARIANT: of one load, settings and revision are those of the same bytes, read here once.
+    """
+    if not directory.is_dir():
+        raise ConfigurationError(
+            [Problem(str(directory), None, "missing-directory", "is no policy directory")]
+        )
+    pair = all((directory / name).exists() for name in PAIR)
+    if not pair and not (directory / SETTINGS).exists():
+        held = f"holds neither `{SETTINGS}` nor both `{PAIR[0]}` and `{PAIR[1]}`"
+        help_ = "`pdp init DIR` writes a policy to begin with"
+        raise ConfigurationError([Problem(str(directory), None, "no-policy", held, help_)])
+    there = os.path.lexists(directory / SETTINGS)
+    return read_file(directory / SETTINGS, SETTINGS) if there else (None, [])
+
+
 def read_sections(
-    directory: Path,
+    own: bytes | None,
     config: Path | None,
     environment: Mapping[str, str],
     flags: Mapping[str, Any],
 ) -> tuple[Operator, Policy, list[Problem]]:
-    """All sections, checked one by one and against each other."""
-    tables, file, problems = _read_tables(directory, config)
+    """All sections of `own` and of `config`, checked one by one and against each other."""
+    tables, file, problems = _read_tables(own, config)
     overrides, found = from_environment(environment)
     problems += found
     server = tables.get("server", {})
@@ -78,18 +96,11 @@ def read_sections(
     return operator, policy, problems
 
 
-def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], str, list[Problem]]:
+def _read_tables(
+    data: bytes | None, config: Path | None
+) -> tuple[dict[str, Any], str, list[Problem]]:
     """The tables of the directory's file and of `config`, each with only its own sections."""
-    if not directory.is_dir():
-        raise ConfigurationError(
-            [Problem(str(directory), None, "missing-directory", "is no policy directory")]
-        )
-    pair = all((directory / name).exists() for name in PAIR)
-    if not pair and not (directory / SETTINGS).exists():
-        held = f"holds neither `{SETTINGS}` nor both `{PAIR[0]}` and `{PAIR[1]}`"
-        help_ = "`pdp init DIR` writes a policy to begin with"
-        raise ConfigurationError([Problem(str(directory), None, "no-policy", held, help_)])
-    own, problems = _read_toml(directory / SETTINGS, SETTINGS, optional=True)
+    own, problems = _tables(data, SETTINGS)
     known = POLICY if config else (*POLICY, *OPERATOR)
     moved = [name for name in OPERATOR if config and name in own]
     problems += [
@@ -105,19 +116,17 @@ def _read_tables(directory: Path, config: Path | None) -> tuple[dict[str, Any], 
     problems += unknown_keys({k: v for k, v in own.items() if k not in moved}, known, SETTINGS)
     if config is None:
         return own, SETTINGS, problems
-    outer, found = _read_toml(config, config.name, optional=False)
-    problems += found + unknown_keys(outer, OPERATOR, config.name)
+    read, found = read_file(config, config.name)
+    outer, wrong = _tables(read, config.name)
+    problems += found + wrong + unknown_keys(outer, OPERATOR, config.name)
     return {**_only(own, POLICY), **_only(outer, OPERATOR)}, config.name, problems
 
 
-def _read_toml(path: Path, name: str, *, optional: bool) -> tuple[dict[str, Any], list[Problem]]:
-    if optional and not os.path.lexists(path):
-        return {}, []
-    data, problems = read_file(path, name)
-    if not data:
-        empty = Problem(name, None, "empty-file", "is empty", "write a comment, or leave it out")
-        return {}, problems or [empty]
-    return parse_toml(data, name)
+def _tables(data: bytes | None, name: str) -> tuple[dict[str, Any], list[Problem]]:
+    if data == b"":
+        help_ = "write a comment, or leave it out"
+        return {}, [Problem(name, None, "empty-file", "is empty", help_)]
+    return parse_toml(data, name) if data else ({}, [])
 
 
 def _only(table: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

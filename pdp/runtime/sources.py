@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from pdp.errors import Problem
 from pdp.identity.revocation import FILE as REVOCATIONS
@@ -33,19 +34,25 @@ def read_file(path: Path, name: str) -> tuple[bytes | None, list[Problem]]:
 
 
 def read_policy(
-    directory: Path, names: Iterable[str], apart: Collection[str] = (REVOCATIONS,)
+    directory: Path,
+    names: Iterable[str],
+    apart: Collection[str] = (REVOCATIONS,),
+    known: Mapping[str, bytes] = MappingProxyType({}),
 ) -> tuple[dict[str, bytes], list[Problem]]:
-    """The named files below `directory`, and `entities.json` if there is one.
+    """The named files below `directory`, `entities.json` if there is one, and those `known`.
 
-    Files `apart` are edited on their own, and never hold up a policy by a manifest.
+    What is known was read before, and is not read again. Files `apart` are edited on their own,
+    and never hold up a policy by a manifest.
     """
-    files: dict[str, bytes] = {}
+    files = dict(known)
     problems: list[Problem] = []
     # The manifest first: what changes while the rest is read does not match it.
     manifest, found = read_manifest(directory)
     problems += found
     optional = [ENTITIES] if os.path.lexists(directory / ENTITIES) else []
     for name in dict.fromkeys((*names, *optional)):
+        if name in known:
+            continue
         pure = PurePosixPath(name)
         if pure.parts != (name,) or name == "..":
             help_ = "name files that stand in the policy directory itself"

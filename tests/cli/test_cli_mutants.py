@@ -240,6 +240,13 @@ def test_files_that_vanish_after_loading_are_a_problem(tmp_path: Path) -> None:
         read_policy_files(loaded)
 
 
+def test_files_that_changed_after_loading_are_a_problem(tmp_path: Path) -> None:
+    loaded = load(write_pair(tmp_path))
+    (tmp_path / "policy.csv").write_text("p, mallory, /a, GET\n")
+    with pytest.raises(ConfigurationError, match="changed while the policy was read"):
+        read_policy_files(loaded)
+
+
 GUIDE = ROOT / "docs" / "testing-policies.md"
 FILE_BLOCK = re.compile(
     r"^`(shop/[\w.]+)`(, at its end)?:\n\n```\w+\n(.*?)^```$", re.DOTALL | re.MULTILINE

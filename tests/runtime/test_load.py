@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -207,6 +209,41 @@ def test_the_revision_names_the_bytes_of_all_policy_files(pair: Path) -> None:
     assert with_entities != first
     (pair / "policy.csv").write_text("p, alice, data1, read \n")
     assert load(pair).snapshot.revision not in {first, with_entities}
+
+
+# Between any two times that `pdp.toml` is opened, somebody puts another one there.
+SWAPPING = """
+import os, sys
+from pathlib import Path
+from pdp.runtime.load import load
+
+directory = Path(sys.argv[1])
+file, opened = str(directory / "pdp.toml"), []
+
+def swap(event, arguments):
+    if event == "open" and str(arguments[0]) == file:
+        opened.append(file)
+        if len(opened) > 1:
+            os.link(directory / "other.toml", directory / "new.toml")
+            os.replace(directory / "new.toml", file)
+
+sys.addaudithook(swap)
+loaded = load(directory)
+print(loaded.snapshot.revision, len(loaded.snapshot.hidden), len(opened))
+opened.clear()
+loaded = loaded.again()
+print(loaded.snapshot.revision, len(loaded.snapshot.hidden), len(opened))
+"""
+
+
+def test_the_settings_that_count_are_those_that_the_revision_names(pair: Path) -> None:
+    (pair / "pdp.toml").write_text(f'[concealment]\nresources = ["/hid/*"]\n{LAYER}')
+    (pair / "other.toml").write_text(LAYER)
+    revision = load(pair).snapshot.revision
+    found = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", SWAPPING, str(pair)], capture_output=True, text=True, check=False
+    )
+    assert found.stdout.splitlines() == [f"{revision} 1 1"] * 2, found.stderr
 
 
 ENTITY = '{"type": "user", "id": "a", "properties": {}}'

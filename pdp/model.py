@@ -217,7 +217,7 @@ class Verdict(Struct, frozen=True):
     `roles` are all roles the subject holds, inherited ones included, sorted. `revision` names
     the policy that was judged, `sha256:…`. `detail` is for logs and trusted callers only.
     `retry_after` is in seconds. `demands` are parameters for the challenge: what a credential
-    would have to have, by name (RFC 6750 §3, RFC 9470 §3).
+    would have to have, by name (RFC 6750 §3, RFC 9470 §3); none where that must not be told.
     """
 
     outcome: Outcome

@@ -130,22 +130,22 @@ class Question(Struct):
         return replace(public, reason=Reason.PUBLIC) if opens else ground
 
     def _refuse(self, identity: Identity, facts: Facts, ground: Ground) -> tuple[Outcome, Ground]:
-        """Step 7. INVARIANT: hidden and absent resources take the same way out."""
+        """Step 7. INVARIANT: hidden and absent resources take the same way out, without demands."""
         snapshot = self.snapshot
         if identity.method is _NONE and snapshot.credentialing.configured:
             why = identity.refused or Rejected(Reason.CREDENTIALS_MISSING)
-            return why.outcome, replace(ground, reason=why.reason, detail=why.detail)
+            return why.outcome, replace(ground, reason=why.reason, demands=(), detail=why.detail)
         if ground.reason is Reason.STEP_UP_REQUIRED:
             return Outcome.UNAUTHENTICATED, ground
         # Both are found out whether they matter or not: the same work, the same time.
         covered = snapshot.covered(facts)
         revealed = bool(snapshot.hidden) and self._revealed(identity)
         if snapshot.concealed(self.query) and not revealed:
-            return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED)
+            return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED, demands=())
         if not covered:
             hides = snapshot.concealment.unknown_resource == 404  # noqa: PLR2004
             outcome = Outcome.NOT_FOUND if hides else Outcome.FORBIDDEN
-            return outcome, replace(ground, reason=Reason.RESOURCE_UNKNOWN)
+            return outcome, replace(ground, reason=Reason.RESOURCE_UNKNOWN, demands=())
         return Outcome.FORBIDDEN, ground
 
     def _revealed(self, identity: Identity) -> bool:

@@ -89,13 +89,8 @@ def forbidden_challenge(verdict: Verdict, asked: Challenges) -> str | None:
     return f"Bearer realm={_quoted(asked.realm)}{_bearer(verdict, asked)}"
 
 
-# Who is not known yet is told no demands: they would tell one resource from another.
-_DEMANDING: Final = frozenset({Reason.STEP_UP_REQUIRED, Reason.INSUFFICIENT_SCOPE})
-
-
 def _bearer(verdict: Verdict, asked: Challenges) -> str:
-    demands = verdict.demands if verdict.reason in _DEMANDING else ()
-    parameters = [f", {name}={_quoted(value)}" for name, value in demands]
+    parameters = [f", {name}={_quoted(value)}" for name, value in verdict.demands]
     if asked.resource_metadata is not None:
         parameters.append(f", resource_metadata={_quoted(asked.resource_metadata)}")
     return _ERRORS.get(verdict.reason, _INVALID) + "".join(parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from credentialed import (
     BEARER,
+    HOME,
     METADATA,
     MISSING,
     NOTHING,
@@ -24,7 +26,7 @@ from credentialed import (
     session,
 )
 from four_ways import check_native, check_verdict
-from support import Running
+from support import Running, token
 
 STRONGER = asking(
     "insufficient_user_authentication",
@@ -146,3 +148,23 @@ async def test_a_concealed_page_tells_no_scope(tmp_path: Path, ask: Any) -> None
         }
     (only,) = answers
     assert only.field("WWW-Authenticate") is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "status", "context"),
+    [("root", 404, {"token": token("root", **ADMIN)}), ("anonymous", 401, {})],
+)
+async def test_authzen_tells_no_scope_of_what_is_hidden(
+    accepting: Running, subject: str, status: int, context: dict[str, str]
+) -> None:
+    for resource in ("/admin/orders", "/admin/ghost", "/ghost"):
+        question = {
+            "subject": {"type": "user", "id": subject},
+            "action": {"name": "GET"},
+            "resource": {"type": "resource", "id": resource},
+            "context": {"ip": HOME, "country": "DE", **context},
+        }
+        _, body = await accepting.ask("POST", "/access/v1/evaluation", json=question)
+        told = json.loads(body)["context"]
+        assert told["status"] == status
+        assert told.keys() <= {"status", "decision_id", "reason", "reason_user", "reason_admin"}

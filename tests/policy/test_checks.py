@@ -111,6 +111,14 @@ def judged_by(function: str, value: str) -> Directory:
     return Directory(model=text, rows=f"# one row\np, a, /b, {value}, allow\n")
 
 
+def from_address(network: str, value: str = "r.ip", **request: str) -> Directory:
+    """One row whose third field is a network, for `value` to be in."""
+    tokens = ", ".join(("sub, obj, act", *(request or ["ip"])))
+    text = MODEL.replace(RULES, f"m = ipMatch({value}, p.act)").replace("sub, obj, act", tokens, 1)
+    rows = f"# one row\np, a, /b, {network}, allow\n"
+    return Directory(model=text, rows=rows, layer={"request": request})
+
+
 def with_priority(value: str) -> Directory:
     return Directory(
         model=MODEL.replace("p = sub, obj, act, eft", "p = sub, obj, act, eft, priority"),
@@ -410,6 +418,26 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
     ("no address", judged_by("ipMatch", "10.0.0.300"), (CSV, 2, "bad-network")),
     ("no network", judged_by("ipMatch", "10.0.0.0/33"), (CSV, 2, "bad-network")),
     ("an address with a port", judged_by("ipMatch", "10.0.0.1:80"), (CSV, 2, "bad-network")),
+    ("a zone", judged_by("ipMatch", "fe80::1%eth0"), (CSV, 2, "bad-network")),
+    ("a zone of a network", judged_by("ipMatch", "fe80::%eth0/64"), (CSV, 2, "bad-network")),
+    ("a mapped address", from_address("::ffff:192.0.2.1"), (CSV, 2, "bad-network")),
+    ("a mapped network", from_address("::ffff:10.0.0.0/104"), (CSV, 2, "bad-network")),
+    ("all that is mapped", from_address("::ffff:0:0/96"), (CSV, 2, "bad-network")),
+    (
+        "a mapped network for the address by a name of its own",
+        from_address("::ffff:0:0/96", "r.addr", addr="{context.ip}"),
+        (CSV, 2, "bad-network"),
+    ),
+    (
+        "a mapped network for the address as a fact",
+        from_address("::ffff:0:0/96", "r.context.ip"),
+        (CSV, 2, "bad-network"),
+    ),
+    (
+        "a mapped network in the matcher",
+        matcher('r.act == p.act && !ipMatch(r.context.ip, "::ffff:10.0.0.0/104")'),
+        (CONF, MATCHER, "bad-network"),
+    ),
     ("host bits", judged_by("ipMatch", "10.0.0.1/8"), (CSV, 2, "host-bits")),
     ("host bits, IPv6", judged_by("ipMatch", "2001:db8::1/32"), (CSV, 2, "host-bits")),
     (
@@ -781,6 +809,11 @@ def harmless(directory: Directory) -> bool:
         Directory(rows=ROWS + "g, a, b\ng, b, a\n"),
         by_subject("g, a, b\ng, b, c\n"),
         judged_by("ipMatch", "10.0.0.0/8"),
+        judged_by("ipMatch", "::ffff:10.0.0.0/104"),  # an attribute stays as it is
+        from_address("::ffff:0:0/96", "r.addr", addr="{subject.properties.home}"),
+        from_address("::/0"),
+        from_address("::fffe:0:0/95"),
+        from_address("::fffe:c000:201"),
         judged_by("keyMatch2", "/a/:b.c/*"),
         judged_by("regexMatch", "(a{2,3})"),
         matcher('r.sub == "a;b"'),

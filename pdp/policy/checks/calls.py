@@ -16,11 +16,15 @@ from pdp.policy.matcher.networks import WIDTHS, interface
 from pdp.policy.matcher.paths import path_test
 from pdp.policy.matcher.regex import pattern_code
 from pdp.policy.shape import LayerText
+from pdp.policy.template import DEFAULTS
 
 REPEATS_HELP = "let no two repeats read the same characters: `[^/]+` instead of `.*`, no `(a+)+`"
 _PATHS = ("keyMatch2", "keyMatch3", "keyMatch4", "keyMatch5")
 _COMPILED = (*_PATHS, "regexMatch", "globMatch")  # what is read as a regular expression
 _META = re.compile(r"[.|+?^$()\[\]\\]")
+_CLIENT = "{context.ip}"
+_MAPPED = "`{}` matches no client: an IPv4-mapped address is compared as the IPv4 address"
+_MAPPED_PREFIX = 0xFFFF  # of ::ffff:0:0/96, the IPv4 address aside
 _BAD_HELPS = {
     "catastrophic-pattern": REPEATS_HELP,
     "bad-network": "write an address, or a network such as `10.0.0.0/8`",
@@ -58,7 +62,7 @@ def bad_pattern(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
             yield _regex_in_path(text, line, name, value, found.group())
     for name, value in dict.fromkeys(_literals(calls, _COMPILED)):
         if slow := slow_pattern(name, value):
-            yield _at_literal(text, value, "catastrophic-pattern", slow)
+            yield _at_literal(text, value, "catastrophic-pattern", slow, REPEATS_HELP)
 
 
 def _wrong(name: str, value: str) -> tuple[str, str] | None:
@@ -84,14 +88,14 @@ def _literals(calls: Iterable[Call], names: Iterable[str]) -> Iterator[tuple[str
             yield call.name, value
 
 
-def _at_literal(text: LayerText, value: str, code: str, message: str) -> Problem:
+def _at_literal(text: LayerText, value: str, code: str, message: str, help_: str) -> Problem:
     """A problem at a text of the matcher, or else at the first row that holds it."""
     matcher = text.definition("m")
     at = matcher.span.value.find(value) if matcher else -1
     if matcher and at >= 0:
-        return matcher.problem(text.model.file, code, message, REPEATS_HELP, at, len(value))
+        return matcher.problem(text.model.file, code, message, help_, at, len(value))
     held = (row.line for row in text.rules if any(value in field for field in row.values))
-    return Problem(text.policy.file, next(held, None), code, message, REPEATS_HELP)
+    return Problem(text.policy.file, next(held, None), code, message, help_)
 
 
 @on_calls
@@ -123,8 +127,52 @@ def bad_network(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
             code, message = "bad-network", f"`{value}` is no address or network"
             yield Problem(text.policy.file, line, code, message, _BAD_HELPS[code])
             continue
-        if number & ((1 << WIDTHS[version] - length) - 1):
+        if "%" in value:
+            message = f"the zone of `{value}` is not compared: it matches in every zone"
+            help_ = f"write `{_without_zone(value)}`"
+            yield Problem(text.policy.file, line, "bad-network", message, help_)
+        elif number & ((1 << WIDTHS[version] - length) - 1):
             yield _host_bits(text, line, value)
+
+
+def _without_zone(value: str) -> str:
+    address, _, rest = value.partition("%")
+    return address + "".join(rest.partition("/")[1:])
+
+
+@on_calls
+def mapped_network(text: LayerText, calls: Iterable[Call]) -> Iterator[Problem]:
+    """An IPv4 network written as IPv6, which no client's address is in: those are IPv4 then."""
+    calls = [call for call in calls if _asks_for_address(text, call)]
+    for _, line, value in _judged(text, calls, ["ipMatch"]):
+        if plain := _unmapped(value):
+            message, help_ = _MAPPED.format(value), f"write `{plain}`"
+            yield Problem(text.policy.file, line, "bad-network", message, help_)
+    for _, value in dict.fromkeys(_literals(calls, ["ipMatch"])):
+        if plain := _unmapped(value):
+            yield _at_literal(text, value, "bad-network", _MAPPED.format(value), f"write `{plain}`")
+
+
+def _asks_for_address(text: LayerText, call: Call) -> bool:
+    """Whether the value is the client's address, rather than an attribute, which stays as it is."""
+    token = call.member or ""
+    filled = text.settings.request.get(token, DEFAULTS.get(token))
+    return filled == _CLIENT or ast.unparse(call.node.args[0]).endswith(".context.ip")
+
+
+def _unmapped(value: str) -> str:
+    """An IPv4-mapped address or network as that of IPv4; an empty text for any other."""
+    try:
+        _, length, number = interface(value)
+    except ValueError:
+        return ""
+    spare = WIDTHS[6] - length
+    if "%" in value or spare > WIDTHS[4] or number >> WIDTHS[4] != _MAPPED_PREFIX:
+        return ""
+    plain = ipaddress.ip_network(
+        (number & ~(_MAPPED_PREFIX << WIDTHS[4]), WIDTHS[4] - spare), False
+    )
+    return str(plain).removesuffix("/32")
 
 
 def _host_bits(text: LayerText, line: int, value: str) -> Problem:

@@ -82,16 +82,28 @@ def _weakened(old: Snapshot, new: Snapshot) -> list[Problem]:
         if other is None:
             what = f"the guard `{guard.name}` is gone"
             problems.append(_needs_restart(SETTINGS, what, "guard-removed"))
-        elif is_idle(other) and not is_idle(guard):
-            what = f"the guard `{guard.name}` refuses nobody any more"
+        elif not _is_idle(guard) and (lost := _lost(guard, other)):
+            what = f"the guard `{guard.name}` {lost}"
             problems.append(_needs_restart(other.file, what, "guard-removed"))
     if old.hidden and not new.hidden:
         problems.append(_needs_restart(SETTINGS, "nothing is concealed any more"))
     return problems
 
 
-def is_idle(guard: Layer) -> bool:
+def _lost(old: Layer, new: Layer) -> str:
+    """What protection a guard has no more, in words; empty if none."""
+    if _is_idle(new):
+        return "refuses nobody any more"
+    return "has no deny row any more" if _denies(old) and not _denies(new) else ""
+
+
+def _is_idle(guard: Layer) -> bool:
     """Whether a guard says the same to every question, or denies nothing that it could."""
     allows_rest = not guard.effect.requires_allow
-    denies = any(row.decision is Decision.DENY for row in guard.rows)
-    return not guard.depends or (allows_rest and not denies)
+    return not guard.depends or (allows_rest and not _denies(guard))
+
+
+def _denies(guard: Layer) -> bool:
+    """Whether there is a deny row that its effect honours."""
+    rows = guard.rows if guard.effect.honours_deny else ()
+    return any(row.decision is Decision.DENY for row in rows)

@@ -227,6 +227,25 @@ async def test_a_guard_is_not_made_idle(
     assert await reloaded(live) == ("rejected", ["guard-removed"])
 
 
+DENIES, HONOURED = "!some(where (p.eft == deny))", "some(where (p.eft == allow)) && "
+EVERYWHERE, BARRED = "p, 0.0.0.0/0, allow\n", "p, 198.51.100.0/24, deny\n"
+
+
+@pytest.mark.parametrize("effect", [HONOURED + DENIES, "priority(p.eft) || deny"])
+async def test_a_guard_does_not_lose_its_last_deny_row_though_it_needs_an_allow(
+    directory: Path, effect: str
+) -> None:
+    (directory / "network.conf").write_text(NETWORK.replace(DENIES, effect))
+    (directory / "network.csv").write_text(BARRED * 2 + EVERYWHERE)
+    async with support.pdp(directory) as live:
+        (directory / "network.csv").write_text(BARRED + EVERYWHERE)
+        assert await reloaded(live) == ("activated", [])
+        (directory / "network.csv").write_text(EVERYWHERE)
+        assert await reloaded(live) == ("rejected", ["guard-removed"])
+        (directory / "network.csv").write_text(BARRED)
+        assert await reloaded(live) == ("activated", [])
+
+
 async def test_concealment_is_not_given_up(directory: Path) -> None:
     (directory / "pdp.toml").write_text(TOML + '[concealment]\nresources = ["/x"]\n')
     async with support.pdp(directory) as live:

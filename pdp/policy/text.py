@@ -233,7 +233,7 @@ def _definition(section: str, lines: list[tuple[int, str]], *, cut: bool) -> Def
         origins.append((len(value), number, len(raw) - len(body) + 1, raw))
         value += body[:-1].strip() + " " if body.endswith("\\") else body
     key, equals, _ = value.partition("=")
-    if not equals:
+    if not (equals and key.strip()):
         return None
     start = len(key) + 1 + len(value[len(key) + 1 :]) - len(value[len(key) + 1 :].lstrip())
     moved = tuple(

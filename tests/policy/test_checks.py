@@ -197,6 +197,11 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
     ),
     # the model file
     ("a stray line", model("g = _, _\n", "g = _, _\nfoo\n"), (CONF, 10, "stray-line")),
+    (
+        "a line without a key",
+        model("g = _, _\n", "g = _, _\n= _, _\n"),
+        (CONF, 10, "stray-line"),
+    ),
     ("a stray end", Directory(model=MODEL + "\\\n"), (CONF, 16, "stray-line")),
     (
         "an unknown section",

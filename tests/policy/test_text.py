@@ -198,6 +198,8 @@ def test_a_definition_is_the_last_of_its_own_section() -> None:
 
 def test_stray_lines_are_kept() -> None:
     assert read_model("[matchers]\nfoo\n\\\n", "f").stray == ((2, "foo"), (3, "\\"))
+    nameless = read_model("[policy_effect]\ne\n = some\n", "f")
+    assert (nameless.definitions, nameless.stray) == ((), ((2, "e"), (3, "= some")))
 
 
 @pytest.mark.parametrize(

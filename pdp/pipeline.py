@@ -139,7 +139,7 @@ class Question(Struct):
             return Outcome.UNAUTHENTICATED, ground
         # Both are found out whether they matter or not: the same work, the same time.
         covered = snapshot.covered(facts)
-        revealed = bool(snapshot.hidden) and self._revealed(identity)
+        revealed = bool(snapshot.hidden) and self.revealed(identity)
         if snapshot.concealed(self.query) and not revealed:
             return Outcome.NOT_FOUND, replace(ground, reason=Reason.CONCEALED, demands=())
         if not covered:
@@ -148,7 +148,7 @@ class Question(Struct):
             return outcome, replace(ground, reason=Reason.RESOURCE_UNKNOWN, demands=())
         return Outcome.FORBIDDEN, ground
 
-    def _revealed(self, identity: Identity) -> bool:
+    def revealed(self, identity: Identity) -> bool:
         """Whether the subject may do the revealing action, so that there is nothing to hide."""
         reveal = self.snapshot.revealing
         if reveal == self.query.action:

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec.structs import replace
-
-from pdp.model import ANONYMOUS, Action, Identity, Method, Outcome, Reason, Rejected, Verdict
-from pdp.pipeline import Question, decide
+from pdp.model import ANONYMOUS, Identity, Method, Outcome, Reason, Rejected, Verdict
+from pdp.pipeline import Question
 from pdp.policy.combine import Ground, first_refusal
 from pdp.policy.explain import told_briefly
 from pdp.policy.facts import Facts
@@ -112,9 +110,9 @@ def _granted(told: _Told) -> Found:
     if ground.reason is Reason.PUBLIC and told.asker.method is not Method.NONE:
         said += f"; for anybody: {told_briefly(grants, told.question.facts(ANONYMOUS))}"
     said += f": {ground.reason.replace('_', ' ')}"
-    if told.verdict.reason is Reason.STEP_UP_REQUIRED:
-        guards = told_briefly(told.question.snapshot.step_ups, told.facts)
-        return f"{said}; of whom that allows: {guards}", None
+    step_ups = told.question.snapshot.step_ups
+    if ground.allows and first_refusal(step_ups, told.facts):
+        return f"{said}; of whom that allows: {told_briefly(step_ups, told.facts)}", None
     return said, Outcome.ALLOW if ground.allows else None
 
 
@@ -131,11 +129,10 @@ def _refused(told: _Told) -> Found:
 
 
 def _hidden(told: _Told) -> str:
-    """Whether a concealed resource is revealed, by the pipeline's answer to that other question."""
-    question, reveal = told.question, told.question.snapshot.concealment.reveal_action
-    query = replace(question.query, action=Action(reveal))
-    if decide(query, told.asker, question.snapshot, question.now).outcome is Outcome.ALLOW:
-        return f"concealed, but revealed by {reveal}, which is allowed"
+    """Whether a concealed resource is revealed, as the pipeline finds it."""
+    reveal = told.question.snapshot.concealment.reveal_action
+    if told.question.revealed(told.asker):
+        return f"concealed, but revealed by {reveal}, which is granted"
     return f"concealed, and not revealed: {reveal} is refused, too"
 
 

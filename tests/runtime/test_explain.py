@@ -149,7 +149,7 @@ SILENT = "acl does not allow, rbac does not allow, departments does not allow: n
         (
             {"resource": "/admin", "action": "DELETE", "identity": CAROL},
             7,
-            "concealed, but revealed by GET, which is allowed; some grant rule covers it",
+            "concealed, but revealed by GET, which is granted; some grant rule covers it",
             Outcome.FORBIDDEN,
         ),
         (

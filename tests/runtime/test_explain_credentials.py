@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pdp.model import Action, Entity, Identity, Method, Outcome, Query, Reason, Rejected, nobody
+from pdp.model import (
+    ANONYMOUS,
+    Action,
+    Entity,
+    Identity,
+    Method,
+    Outcome,
+    Query,
+    Reason,
+    Rejected,
+    nobody,
+)
 from pdp.policy.snapshot import Snapshot
 from pdp.runtime.explain import explain
 from pdp.runtime.load import load
@@ -77,6 +88,38 @@ def test_a_stronger_login_is_wanted_of_whom_all_else_allows(snapshot: Snapshot) 
     assert step(snapshot, ALICE, 7) == "a stronger or more recent login could help"
     strong = Identity("alice", method=Method.BEARER, claims={"acr": "mfa"})
     assert step(snapshot, strong, 6) == "acl allows (acl.csv:1): granted"
+
+
+def test_of_whom_is_not_logged_in_a_stronger_login_is_wanted_too(
+    tmp_path: Path, snapshot: Snapshot
+) -> None:
+    (tmp_path / "acl.csv").write_text("p, anonymous, /pay\n")
+    told = explain(
+        Query(Action("GET"), Entity("resource", "/pay")), ANONYMOUS, load(tmp_path).snapshot, 0.0
+    )
+    assert (told.status, told.reason) == (401, Reason.CREDENTIALS_MISSING)
+    assert [(step.found, step.verdict) for step in told.steps[5:]] == [
+        (
+            "acl allows (acl.csv:1): public; of whom that allows: strength denies (strength.csv:1)",
+            None,
+        ),
+        ("nobody is logged in, and logging in could help", Outcome.UNAUTHENTICATED),
+    ]
+
+
+def test_what_takes_a_stronger_login_is_revealed_all_the_same(
+    tmp_path: Path, snapshot: Snapshot
+) -> None:
+    acl = FILES["acl.conf"].replace("= sub, obj", "= sub, obj, act")
+    (tmp_path / "acl.conf").write_text(acl.rstrip() + " && r.act == p.act\n")
+    (tmp_path / "acl.csv").write_text("p, alice, /pay, GET\n")
+    (tmp_path / "pdp.toml").write_text(TOML + '[concealment]\nresources = ["/pay"]\n')
+    asked = Query(Action("DELETE"), Entity("resource", "/pay"))
+    told = explain(asked, ALICE, load(tmp_path).snapshot, 0.0)
+    assert (told.status, told.reason) == (403, Reason.NOT_GRANTED)
+    assert told.steps[6].found == (
+        "concealed, but revealed by GET, which is granted; some grant rule covers it"
+    )
 
 
 @pytest.mark.parametrize("method", [Method.BEARER, Method.BASIC, Method.API_KEY, Method.VOUCHED])

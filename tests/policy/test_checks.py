@@ -99,6 +99,7 @@ def added(row: str, **parts: Any) -> Directory:
 
 
 ADDED = ROWS.count("\n") + 1
+INVISIBLE = ("rbac.csv", ADDED, "control-character")
 CHAIN = "".join(f"g, n{i}, n{i + 1}\n" for i in range(10))
 CONF, CSV, TOML = "rbac.conf", "rbac.csv", "pdp.toml"
 EFFECT = "e = some(where (p.eft == allow)) && !some(where (p.eft == deny))"
@@ -386,6 +387,11 @@ TABLE: list[tuple[str, Directory, tuple[str, int | None, str]]] = [
         added("p, a\u200b\u0007b, /y, GET, allow"),
         (CSV, ADDED, "control-character"),
     ),
+    *(
+        (f"an invisible U+{code:04X}", added(f"p, al{code:c}ice, /y, GET, allow"), INVISIBLE)
+        for code in (0x09, 0x85, 0xA0, 0xAD, 0x200B, 0x200D, 0x202E, 0x2028, 0x2029, 0x2060, 0x3000)
+    ),
+    ("an invisible character of a role", added("g, bo\u200bb, member"), INVISIBLE),
     ("an effect in capitals", rows("deny", "Deny"), (CSV, 4, "bad-effect-value")),
     ("an effect misspelt", rows("deny", "dney"), (CSV, 4, "bad-effect-value")),
     ("no effect", rows("^.*$, deny", "^.*$,"), (CSV, 4, "bad-effect-value")),
@@ -813,6 +819,8 @@ def harmless(directory: Directory) -> bool:
         Directory(rows=ROWS + CHAIN + "g, n0, n5\n"),
         Directory(rows=ROWS + "g, a, b\ng, b, a\n"),
         by_subject("g, a, b\ng, b, c\n"),
+        added("p, Zoë Müller, /y, GET, allow"),
+        added("p, 山田 太郎 🦊, /y, GET, allow"),
         judged_by("ipMatch", "10.0.0.0/8"),
         judged_by("ipMatch", "::ffff:10.0.0.0/104"),  # an attribute stays as it is
         from_address("::ffff:0:0/96", "r.addr", addr="{subject.properties.home}"),

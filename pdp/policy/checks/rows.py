@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from pdp.config import suggest
@@ -15,7 +16,7 @@ from pdp.policy.roles import MAX_EDGES
 from pdp.policy.shape import LayerText
 from pdp.policy.text import Row
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff]")
+_INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})  # Unicode's general categories
 _COMMENT = re.compile(r"\s#")
 _DECISIONS = ("allow", "deny")
 
@@ -35,7 +36,7 @@ def undefined_type(text: LayerText) -> Iterator[Problem]:
                 text,
                 row,
                 "undefined-type",
-                f"the model defines no `{_CONTROL.sub('?', row.ptype)}`, so this row is dropped",
+                f"the model defines no `{_shown(row.ptype)}`, so this row is dropped",
                 suggest(row.ptype, text.arity),
             )
 
@@ -111,14 +112,25 @@ def misread_value(text: LayerText) -> Iterator[Problem]:
 def control_character(text: LayerText) -> Iterator[Problem]:
     """An invisible character inside a value."""
     for row in text.policy.odd_rows:
-        if any(_CONTROL.search(value) for value in row.values):
+        joined = "".join(row.values)
+        if joined.isprintable():  # in most of these rows nothing is odd
+            continue
+        if found := next(filter(_is_invisible, joined), ""):
             yield _at(
-                text, row, "control-character", "a value holds an invisible control character"
+                text,
+                row,
+                "control-character",
+                f"a value holds an invisible character, U+{ord(found):04X}",
+                "delete it, and write the value anew",
             )
 
 
+def _is_invisible(character: str) -> bool:
+    return character != " " and unicodedata.category(character) in _INVISIBLE
+
+
 def _shown(value: str) -> str:
-    return _CONTROL.sub("?", value)
+    return "".join("?" if _is_invisible(character) else character for character in value)
 
 
 @on_text

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, cast
 
 from aiohttp.http_exceptions import BadHttpMessage
 from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
 
 from pdp.surfaces.parsers import Found, Messages, Parser
 
@@ -150,9 +151,8 @@ class Heads:
     def _open(self, messages: Messages, data: bytes, seen: bytes) -> None:
         """The last of these is the one that is not all here, if any is."""
         last, body = messages[-1]
-        chunks = self._last is not None and self._last.chunked
         begins = self._find(messages, seen)
-        if chunks or any(m.chunked for m, _ in messages[:-1]):
+        if self._hides_an_end(messages):
             self._watch.ends()
         fields = last.raw_headers
         self._large = len(fields) > _MANY or len(seen) > _LONG
@@ -165,6 +165,12 @@ class Heads:
             self._part = 0
             if body is EMPTY_PAYLOAD:
                 raise BadHttpMessage("Content-Length is too large")
+
+    def _hides_an_end(self, messages: Messages) -> bool:
+        """Whether something stands behind chunks, or may: the parser keeps what has no room."""
+        full = len(self._waiting) + len(messages) >= MAX_MSG_QUEUE_SIZE
+        before = self._last is not None and self._last.chunked
+        return before or any(m.chunked for m, _ in (messages if full else messages[:-1]))
 
     def _find(self, messages: Messages, seen: bytes) -> int | None:
         """Where the body of the last of these begins.

@@ -155,6 +155,15 @@ async def test_no_trailer_becomes_a_field_of_the_next_request(
         assert (len(statuses), ended) == (1, True)
 
 
+@pytest.mark.parametrize("many", [1, *range(29, 36), 64, 65, 66])
+async def test_no_trailer_does_so_among_many_requests_at_once(server: Running, many: int) -> None:
+    asked = POST + CHUNKED + b"\r\n" + chunks(QUESTION)
+    trailer = asked.removesuffix(b"\r\n") + b"Authorization: Bearer a.b.c\r\n\r\n"
+    statuses, ended = await said(server, BEHIND * many + trailer + asked)
+    assert (set(statuses), ended) == ({200}, True)  # a bad token would be a 401
+    assert len(statuses) <= many + 1
+
+
 @pytest.mark.parametrize("size", [b"2000000", b"9223372036854775808"], ids=["2 MB", "8 EiB"])
 async def test_a_body_that_is_too_long_is_not_waited_for(server: Running, size: bytes) -> None:
     asked = POST + b"Expect: 100-continue\r\nContent-Length: " + size + b"\r\n\r\n{"

@@ -187,6 +187,22 @@ def test_a_connection_ends_behind_trailers(watched: Watched, trailer: bytes, pie
     assert watched.ended
 
 
+@pytest.mark.parametrize("many", range(29, 36))
+def test_nor_does_a_trailer_hide_among_what_the_parser_keeps(many: int) -> None:
+    """Of many at once it takes some; the end of the packet is not that of the last of these."""
+    watched = Watched()
+    asked = get() * many + behind(chunked(b"{}"), b"Authorization: x") + chunked(b"{}")
+    found, _, _ = watched.heads.feed_data(asked)
+    assert watched.ended or not any(message.chunked for message, _ in found)
+    watched.waiting[:] = found
+    while watched.waiting:
+        watched.waiting.pop(0)
+        watched.heads.message_consumed()
+        more, _, _ = watched.heads.feed_data(b"")
+        watched.waiting += more
+        assert watched.ended or not any(message.chunked for message, _ in more)
+
+
 @pytest.mark.parametrize("places", [[], [150], [-1], [-4], [-6, -3], range(400)], ids=str)
 def test_it_goes_on_behind_chunks_without(watched: Watched, places: Sequence[int]) -> None:
     for _ in range(3):

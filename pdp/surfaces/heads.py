@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import chain
 from typing import Any, Final, Protocol, cast
 
 from aiohttp.http_exceptions import BadHttpMessage
@@ -76,7 +77,7 @@ class Heads:
         self._body: Any = None  # of the last request, while it is to come
         self._last: Any = None  # the request that this is of
         self._owed: int | None = None  # how many bytes of it are, where that is known
-        self._decoded = self._trail = 0  # bytes of such chunks, and what came since, all framing
+        self._decoded = self._trail = 0  # bytes of a body in chunks, and of framing since it grew
         self._cost = 0  # of that head, or of the head before that body
         self._end = b""  # of what came, while one of them is to come
         self._large = False  # whether the last head is not to be kept
@@ -142,10 +143,9 @@ class Heads:
         ):
             raise BadHttpMessage("the head is too long")
         if len(messages) > 1 or self._waiting:
-            waiting = [*self._waiting, *messages]
+            waiting = chain(self._waiting, messages)
             if sum(len(getattr(m, "raw_headers", ())) for m, _ in waiting) > _TOGETHER:
                 cast(list[Any], messages).clear()  # the error is kept, with all that is at hand
-                del waiting
                 raise BadHttpMessage("too much is asked at once")
 
     def _open(self, messages: Messages, data: bytes, seen: bytes) -> None:

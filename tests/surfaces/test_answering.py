@@ -37,12 +37,16 @@ async def echo(request: Request) -> Answer:
     return Answer(200, (("How", how),), told)
 
 
-@contextlib.asynccontextmanager
-async def serving(answer: Answering, most: int = 10) -> AsyncIterator[tuple[str, int]]:
+def serve(answer: Answering, most: int = 10) -> Server:
     bounds = Bounds(
         most=most, head_seconds=5, idle_seconds=IDLE, unread_seconds=5, closed=lambda _: None
     )
-    server = Server(answer, SETTINGS, bounds)
+    return Server(answer, SETTINGS, bounds)
+
+
+@contextlib.asynccontextmanager
+async def serving(answer: Answering, most: int = 10) -> AsyncIterator[tuple[str, int]]:
+    server = serve(answer, most)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     try:
         yield listening.sockets[0].getsockname()
@@ -174,10 +178,7 @@ async def test_a_server_that_drains_waits_for_what_has_begun_for_nobody() -> Non
         await free.wait()
         return Answer(200)
 
-    bounds = Bounds(
-        most=9, head_seconds=5, idle_seconds=IDLE, unread_seconds=5, closed=lambda _: None
-    )
-    server = Server(slow, SETTINGS, bounds)
+    server = serve(slow)
     ours, theirs = socket.socketpair()
     _, connection = await asyncio.get_running_loop().connect_accepted_socket(server, ours)
     theirs.sendall(GET)

@@ -173,7 +173,7 @@ def test_among_many_at_once_none_that_has_begun_is_missed(asked: list[bytes], mo
     assert watched.head or b"chunked" in asked[-1]
 
 
-def behind(asked: bytes, trailer: bytes) -> bytes:
+def with_trailer(asked: bytes, trailer: bytes) -> bytes:
     """The same in chunks, with a trailer."""
     return asked.removesuffix(b"\r\n") + trailer + b"\r\n\r\n"
 
@@ -181,7 +181,7 @@ def behind(asked: bytes, trailer: bytes) -> bytes:
 @pytest.mark.parametrize("pieces", [1, 2, 1_000], ids=["whole", "cut", "byte by byte"])
 @pytest.mark.parametrize("trailer", [b"Authorization: Bearer x", b"0:", b"a: 0", b"X: y\r\nZ: 0"])
 def test_a_connection_ends_behind_trailers(watched: Watched, trailer: bytes, pieces: int) -> None:
-    data = behind(chunked(b"{}", b"\r\n0\r\n"), trailer)
+    data = with_trailer(chunked(b"{}", b"\r\n0\r\n"), trailer)
     size = -(-len(data) // pieces)
     watched.feed(*(data[at : at + size] for at in range(0, len(data), size)))
     assert watched.ended
@@ -191,7 +191,7 @@ def test_a_connection_ends_behind_trailers(watched: Watched, trailer: bytes, pie
 def test_nor_does_a_trailer_hide_among_what_the_parser_keeps(many: int) -> None:
     """Of many at once it takes some; the end of the packet is not that of the last of these."""
     watched = Watched()
-    asked = get() * many + behind(chunked(b"{}"), b"Authorization: x") + chunked(b"{}")
+    asked = get() * many + with_trailer(chunked(b"{}"), b"Authorization: x") + chunked(b"{}")
     found, _, _ = watched.heads.feed_data(asked)
     assert watched.ended or not any(message.chunked for message, _ in found)
     watched.waiting[:] = found
@@ -212,7 +212,7 @@ def test_it_goes_on_behind_chunks_without(watched: Watched, places: Sequence[int
 
 
 def test_trailers_without_end_are_bounded_and_cost_what_they_take(watched: Watched) -> None:
-    watched.feed(behind(chunked(b"{}"), TINY)[:-4])
+    watched.feed(with_trailer(chunked(b"{}"), TINY)[:-4])
     assert watched.cost > 30_000
     with pytest.raises(BadHttpMessage):
         watched.feed(*[b"X: y\r\n"] * (MOST // 6 + 1))

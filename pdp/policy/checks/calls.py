@@ -24,7 +24,6 @@ _COMPILED = (*_PATHS, "regexMatch", "globMatch")  # what is read as a regular ex
 _META = re.compile(r"[.|+?^$()\[\]\\]")
 _CLIENT = "{context.ip}"
 _MAPPED = "`{}` matches no client: an IPv4-mapped address is compared as the IPv4 address"
-_MAPPED_PREFIX = 0xFFFF  # of ::ffff:0:0/96, the IPv4 address aside
 _BAD_HELPS = {
     "catastrophic-pattern": REPEATS_HELP,
     "bad-network": "write an address, or a network such as `10.0.0.0/8`",
@@ -162,16 +161,16 @@ def _asks_for_address(text: LayerText, call: Call) -> bool:
 
 def _unmapped(value: str) -> str:
     """An IPv4-mapped address or network as that of IPv4; an empty text for any other."""
+    if ":" not in value or "%" in value:  # as most values are
+        return ""
     try:
         _, length, number = interface(value)
     except ValueError:
         return ""
-    spare = WIDTHS[6] - length
-    if "%" in value or spare > WIDTHS[4] or number >> WIDTHS[4] != _MAPPED_PREFIX:
+    address, spare = ipaddress.IPv6Address(number).ipv4_mapped, WIDTHS[6] - length
+    if address is None or spare > WIDTHS[4]:
         return ""
-    plain = ipaddress.ip_network(
-        (number & ~(_MAPPED_PREFIX << WIDTHS[4]), WIDTHS[4] - spare), False
-    )
+    plain = ipaddress.ip_network((int(address), WIDTHS[4] - spare), strict=False)
     return str(plain).removesuffix("/32")
 
 
